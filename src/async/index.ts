@@ -1,0 +1,5 @@
+/** Concurrency primitives: keyed queue, single flight, limiter, deadlines. */
+export { abortable, abortError, type Deadline, sleep, withDeadline } from './deadline.ts';
+export { KeyedQueue } from './keyed-queue.ts';
+export { Limiter } from './limiter.ts';
+export { SingleFlight } from './single-flight.ts';

@@ -1,0 +1,2 @@
+/** Lifecycle events of sandboxes and containers over a bounded bus. */
+export { EventBus, type LifecycleEvent, type LifecycleEventKind, type Subscription } from './bus.ts';
