@@ -1,0 +1,6 @@
+/** JSON of unknown origin, looked at field by field. */
+
+/** True for a JSON object. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
