@@ -1,0 +1,3 @@
+/** The CRI edge: the gRPC server on the unix socket and what it is given. */
+export type { CriDependencies } from './dependencies.ts';
+export { type CriServer, serveCri } from './server.ts';
