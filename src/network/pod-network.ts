@@ -125,6 +125,7 @@ class ChosenNetwork implements PodNetwork {
 
   async close(): Promise<void> {
     this.#source[Symbol.dispose]();
+    await this.#embedded.close();
   }
 
   /** Says what was removed; one pod's plugin must not keep the daemon from starting, so a row whose DEL fails stays for the next start. */

@@ -87,5 +87,6 @@ export interface PodNetwork {
   stats(netnsPath: string): InterfaceStats[];
   /** UpdateRuntimeConfig's pod CIDR (comma-separated for dual stack); kept in the store. '' is ignored. */
   setPodCidr(cidr: string): void;
+  /** Stops watching. Pods keep their network; without any, what berth made for it on the host goes. */
   close(): Promise<void>;
 }

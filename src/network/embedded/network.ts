@@ -107,6 +107,12 @@ export class EmbeddedNetwork {
     return removed;
   }
 
+  /** Leaves the host as it was found when no pod needs the network: bridge, table and changed switches go. */
+  async close(): Promise<void> {
+    const { bridge, settings } = this.#options;
+    if (this.#rows().length === 0) await removeEmbeddedNetwork(bridge, settings);
+  }
+
   /** Makes bridge, links and rules again where they are missing; nothing happens without pods. */
   async restore(): Promise<void> {
     const rows = this.#rows();

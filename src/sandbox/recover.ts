@@ -1,0 +1,76 @@
+/**
+ * Recovery: the store is matched with the machine. A clean start and a start
+ * after kill -9 are this same code. Intents (records never made ready) are
+ * undone; what runs is adopted; what died meanwhile is told; what is ours and
+ * unknown is removed.
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { messageOf } from '../errors/index.ts';
+import { bootId, isAlive, nowNs } from '../sys/index.ts';
+import { removeSandboxFiles, sandboxPaths } from './files.ts';
+import type { SandboxHost } from './host.ts';
+import { findPauses, killPause } from './pause.ts';
+import { discardSandbox, haltSandbox, REBOOTED } from './release.ts';
+import { type SandboxRecord, sandboxState } from './types.ts';
+
+/** Bound on the clean-up of one unfinished sandbox at start. */
+const UNDO_DEADLINE_MS = 60_000;
+
+/** Matches every record with the machine; `adopt` is called for each that is running. */
+export async function recoverSandboxes(host: SandboxHost, adopt: (record: Readonly<SandboxRecord>) => void): Promise<void> {
+  const boot = bootId();
+  for (const record of [...host.records.values()]) {
+    if (record.readyAtNs === undefined) await undoIntent(host, record);
+    else if (record.stoppedAtNs !== undefined) continue;
+    else if (record.bootId !== boot) markStopped(host, record, REBOOTED);
+    else if (record.pause !== undefined && !isAlive(record.pause))
+      markStopped(host, record, 'its pause process ended while berth was down');
+    else adopt(record);
+  }
+  await removeStrays(host);
+}
+
+async function undoIntent(host: SandboxHost, record: Readonly<SandboxRecord>): Promise<void> {
+  try {
+    await haltSandbox(host, record, AbortSignal.timeout(UNDO_DEADLINE_MS));
+    await discardSandbox(host, record);
+    host.records.delete(record.id);
+    host.log.info({ sandbox: record.id, pod: record.spec.metadata.name }, 'an unfinished sandbox was undone');
+  } catch (error) {
+    // kept as a stopped sandbox: kubelet will ask for its removal, which tries again
+    host.records.update(record.id, {
+      readyAtNs: nowNs(),
+      stoppedAtNs: nowNs(),
+      stopReason: `its start was cut short and undoing it failed: ${messageOf(error)}`,
+    });
+    host.log.warn({ sandbox: record.id, err: error }, 'an unfinished sandbox could not be undone; its removal will try again');
+  }
+}
+
+function markStopped(host: SandboxHost, record: Readonly<SandboxRecord>, reason: string): void {
+  host.records.update(record.id, { stoppedAtNs: nowNs(), stopReason: reason });
+  host.log.warn({ sandbox: record.id, pod: record.spec.metadata.name, reason }, 'sandbox is no longer ready');
+}
+
+async function removeStrays(host: SandboxHost): Promise<void> {
+  for (const { sandboxId, ref } of findPauses(host.state)) {
+    const record = host.records.get(sandboxId);
+    if (record !== undefined && sandboxState(record) === 'ready' && record.pause?.pid === ref.pid) continue;
+    killPause(ref);
+    host.log.warn({ sandbox: sandboxId, pid: ref.pid }, 'a pause process without a sandbox was killed');
+  }
+  for (const id of listDirectory(join(host.state, 'sandboxes'))) {
+    if (host.records.get(id) !== undefined) continue;
+    await removeSandboxFiles(sandboxPaths(host.state, id));
+    host.log.warn({ sandbox: id }, 'the directory of an unknown sandbox was removed');
+  }
+}
+
+function listDirectory(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return []; // not made yet
+  }
+}
