@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { buildTar, type TarEntry } from './tar.ts';
 
-export { buildTar, type TarEntry } from './tar.ts';
+export type { TarEntry } from './tar.ts';
 
 /** One layer to build: its members, or a ready tar. */
 export interface LayerSource {
@@ -79,7 +79,7 @@ const MEDIA_TYPES = {
 } as const;
 
 /** Node's name of this architecture in Go's words, as images carry it. */
-export const hostArchitecture = (): string => (process.arch === 'x64' ? 'amd64' : process.arch);
+const hostArchitecture = (): string => (process.arch === 'x64' ? 'amd64' : process.arch);
 
 /** `sha256:` and the hex digest of `bytes`. */
 export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;

@@ -10,7 +10,7 @@ import { constants } from 'node:fs';
 import { check, libcFunction } from './libc.ts';
 
 /** open(2) flags that Node does not name. */
-export const O_PATH = 0o10000000;
+const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 /** openat2(2): its number is the same on every architecture; flags from <linux/openat2.h>. */
 const SYS_OPENAT2 = 437;

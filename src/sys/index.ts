@@ -1,4 +1,5 @@
 /** The kernel: the only folder that makes system calls through FFI. */
+
 export {
   chmodAt,
   chownAt,
@@ -21,9 +22,11 @@ export { bootId, monotonicNs, nowNs } from './clock.ts';
 export { isClockSynchronized } from './clock-sync.ts';
 export { syncfs } from './disk.ts';
 export { ExitWaiter } from './exit-waiter.ts';
+export { lockFile } from './file-lock.ts';
 export { check, closeFd, libcFunction, SysError } from './libc.ts';
+export { returnFreedMemory } from './memory.ts';
 export { bindMount, makePrivate, mountsUnder, mountTmpfs, unmount } from './mount.ts';
-export { parseMountinfo } from './mountinfo.ts';
+export { type MountEntry, parseMountinfo } from './mountinfo.ts';
 export { inNamespaces, loopbackUp, pinNamespaces } from './namespace.ts';
 export { forgetUdpFlows, hasInetTable, type Link, RouteSocket } from './netlink.ts';
 export { sdNotify } from './notify.ts';

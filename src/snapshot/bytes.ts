@@ -1,0 +1,45 @@
+/**
+ * File names are bytes, not text: a tar may hold names that are not UTF-8,
+ * and what is unpacked must have the very same ones. They are carried as
+ * strings with one character (0..255) for each byte, so that they can be
+ * compared, split and used as keys; sys/at.ts takes them in this form.
+ */
+import { RuntimeError } from '../errors/index.ts';
+
+declare const brand: unique symbol;
+/** A path or name, one character a byte. */
+export type ByteString = string & { readonly [brand]: 'ByteString' };
+
+/** The bytes as a ByteString. */
+export const byteString = (bytes: Buffer): ByteString => bytes.toString('latin1') as ByteString;
+
+/** The text for a message: as UTF-8 where it is, control characters escaped, bounded. */
+export function printable(name: string): string {
+  return JSON.stringify(Buffer.from(name, 'latin1').toString('utf8').slice(0, 256));
+}
+
+/** IMAGE_LAYER with `why`. */
+export function layerError(why: string, cause?: unknown): RuntimeError {
+  return new RuntimeError('unknown', 'IMAGE_LAYER', `the layer cannot be unpacked: ${why}`, cause === undefined ? {} : { cause });
+}
+
+/** NAME_MAX and PATH_MAX of Linux. */
+const NAME_LIMIT = 255;
+const PATH_LIMIT = 4095;
+
+/**
+ * The components of a member's path below the layer's root; [] is the root
+ * itself. A leading slash means the layer's root, as every reader has it;
+ * `..` is refused: no builder writes it, and each reader resolves it in its
+ * own way.
+ */
+export function splitPath(path: string): ByteString[] {
+  if (path.length > PATH_LIMIT) throw layerError(`the name ${printable(path)}… is longer than ${PATH_LIMIT} bytes`);
+  if (path.includes('\0')) throw layerError(`the name ${printable(path)} contains a NUL byte`);
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  for (const part of parts) {
+    if (part === '..') throw layerError(`the name ${printable(path)} contains “..”`);
+    if (part.length > NAME_LIMIT) throw layerError(`a part of the name ${printable(path)} is longer than ${NAME_LIMIT} bytes`);
+  }
+  return parts as ByteString[];
+}

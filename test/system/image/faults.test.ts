@@ -1,0 +1,240 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { type BuiltImage, buildImage, digestOf } from '../../../hack/lib/image-builder.ts';
+import { mountTmpfs, unmount } from '../../../src/sys/index.ts';
+import { openImages, type TestImages } from '../../fixtures/image-service.ts';
+import { startOddRegistry } from '../../fixtures/odd-registry.ts';
+import { freePort } from '../../fixtures/registry.ts';
+
+const never = new AbortController().signal;
+const QUICK = { floorBytesPerSecond: 1000, windowMs: 300, attempts: 3, backoffMs: 10, backoffLimitMs: 20 };
+
+/** An image whose second layer has `size` bytes that do not compress. */
+const bigImage = (size: number): BuiltImage =>
+  buildImage({ layers: [{ entries: [{ path: 'small', content: 'x' }] }, { entries: [{ path: 'big', content: randomBytes(size) }] }] });
+
+/** Nothing of a pull is left in the store's directories; waits for what goes on in the background. */
+async function leavesNothing(t: Test, images: TestImages): Promise<void> {
+  const left = (): string[] => ['layers', 'content/parts', 'content/blobs/sha256'].flatMap((dir) => readdirSync(join(images.root, dir)));
+  for (let tries = 0; tries < 100 && left().length > 0; tries += 1) await delay(50);
+  t.same(left(), []);
+  t.same(images.service.list(), []);
+  t.match(images.service.fsUsage(), { usedBytes: 0n, inodesUsed: 0n });
+  t.same(images.store.table('layers').all(), []);
+}
+
+t.test('a cut connection is resumed where it broke', async (t) => {
+  const image = bigImage(600_000);
+  let cuts = 0;
+  const registry = await startOddRegistry(t, [image], (request, response, content) => {
+    if (cuts >= 2 || content === undefined || content.length < 500_000) return false;
+    cuts += 1;
+    const from = Number(/^bytes=([0-9]+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    const headers = from === 0 ? {} : { 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` };
+    response.writeHead(from === 0 ? 200 : 206, { ...headers, 'content-length': content.length - from });
+    response.write(content.subarray(from, from + 200_000), () => setTimeout(() => response.destroy(), 20));
+    return true;
+  });
+  const images = openImages(t, { transfer: QUICK });
+  t.equal(await images.service.pull(`${registry.host}/app:0`, undefined, never), image.id);
+  t.equal(cuts, 2);
+  t.equal(registry.requests.filter((line) => line.includes(image.layers[1]!.digest)).length, 3);
+});
+
+t.test('a server that cannot resume is read again from the start', async (t) => {
+  const image = bigImage(600_000);
+  let cut = false;
+  const registry = await startOddRegistry(t, [image], (_request, response, content) => {
+    if (content === undefined || content.length < 500_000) return false;
+    response.writeHead(200, { 'content-length': content.length });
+    if (cut) response.end(content);
+    else response.write(content.subarray(0, 300_000), () => setTimeout(() => response.destroy(), 20));
+    cut = true;
+    return true;
+  });
+  t.equal(await openImages(t, { transfer: QUICK }).service.pull(`${registry.host}/app:0`, undefined, never), image.id);
+});
+
+t.test('a transfer that drips below the floor is given up with words, and nothing is left', async (t) => {
+  const image = bigImage(200_000);
+  const registry = await startOddRegistry(t, [image], (_request, response, content) => {
+    if (content === undefined || content.length < 100_000) return false;
+    response.writeHead(200, { 'content-length': content.length });
+    response.write(content.subarray(0, 10));
+    return true;
+  });
+  const images = openImages(t, { transfer: QUICK });
+  await t.rejects(images.service.pull(`${registry.host}/app:0`, undefined, never), {
+    reason: 'PULL_STALLED',
+    message: /less than 1000 bytes/,
+  });
+  await leavesNothing(t, images);
+});
+
+t.test('wrong bytes, too many, too few and a wrong diffID are refused, and nothing is left', async (t) => {
+  const image = bigImage(50_000);
+  const layer = image.layers[1]!.digest;
+  const spoil: Record<string, (content: Buffer) => Buffer> = {
+    'other bytes': (content) => Buffer.concat([content.subarray(0, -1), Buffer.from([content.at(-1)! ^ 1])]),
+    'other first bytes': (content) => Buffer.concat([Buffer.from('junk'), content.subarray(4)]),
+    'more bytes': (content) => Buffer.concat([content, Buffer.from('x')]),
+  };
+  for (const [what, change] of Object.entries(spoil)) {
+    const registry = await startOddRegistry(t, [image], (request, response, content) => {
+      if (content === undefined || request.url?.endsWith(layer) !== true) return false;
+      response.end(change(content)); // chunked: no length to go by
+      return true;
+    });
+    const images = openImages(t, { transfer: QUICK });
+    await t.rejects(
+      images.service.pull(`${registry.host}/app:0`, undefined, never),
+      { kind: 'unknown', reason: 'IMAGE_DIGEST', message: /not what was asked for/ },
+      what,
+    );
+    await leavesNothing(t, images);
+  }
+  const lying = buildImage({ layers: [{ entries: [{ path: 'a', content: 'a' }] }] });
+  const config = JSON.parse(String(lying.blobs.get(lying.id)));
+  config.rootfs.diff_ids = [`sha256:${'0'.repeat(64)}`];
+  const forged = forge(lying, config);
+  const registry = await startOddRegistry(t, [forged]);
+  const images = openImages(t);
+  await t.rejects(images.service.pull(`${registry.host}/app:0`, undefined, never), { reason: 'IMAGE_DIGEST', message: /config says/ });
+  await leavesNothing(t, images);
+});
+
+/** The image with another config, all digests right. */
+function forge(image: BuiltImage, config: object): BuiltImage {
+  const bytes = Buffer.from(JSON.stringify(config));
+  const digest = digestOf(bytes);
+  const manifest = JSON.parse(String(image.manifest.bytes));
+  manifest.config = { ...manifest.config, digest, size: bytes.length };
+  const manifestBytes = Buffer.from(JSON.stringify(manifest));
+  return {
+    ...image,
+    id: digest,
+    blobs: new Map([...image.blobs, [digest, bytes]]),
+    manifest: { bytes: manifestBytes, descriptor: { ...image.manifest.descriptor, digest: '', size: manifestBytes.length } },
+  };
+}
+
+t.test('a registry that is down or fails is named with what it said, every endpoint of it', async (t) => {
+  const images = openImages(t);
+  const dead = `127.0.0.1:${await freePort()}`;
+  await t.rejects(images.service.pull(`${dead}/app:1`, undefined, never), {
+    kind: 'unknown',
+    reason: 'REGISTRY_UNAVAILABLE',
+    message: new RegExp(`${dead}/app:1.*http://${dead}: connection refused`),
+  });
+  const failing = await startOddRegistry(t, [], (_request, response) => {
+    response.writeHead(503).end('busy');
+    return true;
+  });
+  const mirrored = openImages(t, { registries: [{ host: failing.host, mirrors: [`http://${dead}`], plainHttp: true }] });
+  await t.rejects(mirrored.service.pull(`${failing.host}/app:1`, undefined, never), {
+    reason: 'REGISTRY_UNAVAILABLE',
+    message: new RegExp(`http://${dead}: connection refused .*; ${failing.url}: answered 503`),
+  });
+  await leavesNothing(t, images);
+});
+
+t.test('a mirror is asked first, and the host when the mirror has nothing', async (t) => {
+  const image = bigImage(1000);
+  const empty = await startOddRegistry(t, []);
+  const full = await startOddRegistry(t, [image]);
+  const images = openImages(t, { registries: [{ host: 'registry.example', mirrors: [empty.url, `${full.url}/`], plainHttp: false }] });
+  t.equal(await images.service.pull('registry.example/app:0', undefined, never), image.id);
+  t.equal(empty.requests.length, 1, 'what served once is asked first from then on');
+});
+
+t.test('schema 1 and documents that are no manifest are refused', async (t) => {
+  const bodies = ['{"schemaVersion":1,"name":"x"}', 'nonsense', '{"schemaVersion":2,"config":{},"layers":[]}'];
+  for (const body of bodies) {
+    const registry = await startOddRegistry(t, [], (_request, response) => {
+      response.end(body);
+      return true;
+    });
+    await t.rejects(
+      openImages(t).service.pull(`${registry.host}/app:0`, undefined, never),
+      { name: 'RuntimeError', reason: 'IMAGE_MANIFEST' },
+      body,
+    );
+  }
+});
+
+t.test('a caller that gives up gets its answer at once; the others go on, and the last one takes everything along', async (t) => {
+  const image = bigImage(400_000);
+  const hold = Promise.withResolvers<void>();
+  const registry = await startOddRegistry(t, [image], async (_request, response, content) => {
+    if (content === undefined || content.length < 300_000) return false;
+    response.writeHead(200, { 'content-length': content.length });
+    response.write(content.subarray(0, 100_000));
+    await hold.promise;
+    response.end(content.subarray(100_000));
+    return true;
+  });
+  const images = openImages(t);
+  const name = `${registry.host}/app:0`;
+  const [leaves, stays] = [new AbortController(), new AbortController()];
+  const left = images.service.pull(name, undefined, leaves.signal);
+  const stayed = images.service.pull(name, undefined, stays.signal);
+  while (images.service.pulls()[0]?.layers.some((layer) => layer.downloadedBytes > 50_000) !== true)
+    await images.service.pullsChanged(never);
+  leaves.abort();
+  await t.rejects(left, { name: 'RuntimeError', kind: 'cancelled', reason: 'CANCELLED' });
+  t.match(images.service.pulls(), [{ state: 'pulling' }], 'the other caller’s pull goes on');
+  stays.abort();
+  await t.rejects(stayed, { name: 'RuntimeError', reason: 'CANCELLED' });
+  await leavesNothing(t, images);
+  hold.resolve();
+  t.equal(await images.service.pull(name, undefined, never), image.id, 'and can be had afterwards');
+  await t.rejects(images.service.pull(name, undefined, AbortSignal.abort()), { name: 'RuntimeError', reason: 'CANCELLED' });
+});
+
+t.test('a full disk fails the pull with the path, and the store is as before', async (t) => {
+  const dir = smallDisk(t);
+  const small = bigImage(1000);
+  const inflating = buildImage({ layers: [{ entries: [{ path: 'zeros', content: Buffer.alloc(16 * 1024 * 1024) }] }] });
+  const registry = await startOddRegistry(t, [bigImage(6_000_000), inflating, small]);
+  const images = openImages(t, { root: join(dir, 'images') });
+  for (const tag of [0, 1]) {
+    await t.rejects(images.service.pull(`${registry.host}/app:${tag}`, undefined, never), {
+      kind: 'exhausted',
+      reason: 'DISK_FULL',
+      message: new RegExp(`${dir}/images/(content/parts|layers) failed`),
+    });
+    await leavesNothing(t, images);
+    t.same(readdirSync(join(images.root, 'trash')), [], 'the space is free again at once');
+  }
+  t.equal(await images.service.pull(`${registry.host}/app:2`, undefined, never), small.id, 'a small image still fits');
+});
+
+t.test('a read-only disk fails the pull with the path', async (t) => {
+  const dir = smallDisk(t);
+  const registry = await startOddRegistry(t, [bigImage(1000)]);
+  const images = openImages(t, { root: join(dir, 'images') });
+  execFileSync('mount', ['-o', 'remount,ro', dir]);
+  await t.rejects(images.service.pull(`${registry.host}/app:0`, undefined, never), {
+    reason: 'READ_ONLY_FILE_SYSTEM',
+    message: new RegExp(`writing ${dir}/images.* failed: the file system is read-only`),
+  });
+  execFileSync('mount', ['-o', 'remount,rw', dir]);
+  await leavesNothing(t, images);
+});
+
+/** A file system of 4 MiB with a directory `images`, until the end of `t`. */
+function smallDisk(t: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'berth-disk-'));
+  mountTmpfs(dir, { sizeBytes: 4 * 1024 * 1024, mode: 0o755 });
+  t.teardown(() => {
+    unmount(dir, { detach: true });
+    rmSync(dir, { recursive: true, force: true });
+  });
+  mkdirSync(join(dir, 'images'));
+  return dir;
+}

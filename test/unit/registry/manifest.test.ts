@@ -1,0 +1,90 @@
+import t from 'tap';
+import { type ImageIndex, type Platform, parseManifest, platformMatches, selectPlatform } from '../../../src/registry/manifest.ts';
+
+const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
+const OCI = 'application/vnd.oci.image';
+const config = { mediaType: `${OCI}.config.v1+json`, digest: digest('c'), size: 7 };
+const layer = { mediaType: `${OCI}.layer.v1.tar+gzip`, digest: digest('1'), size: 9 };
+const image = { schemaVersion: 2, mediaType: `${OCI}.manifest.v1+json`, config, layers: [layer] };
+const parse = (value: unknown, contentType?: string) =>
+  parseManifest(Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)), 'image x', contentType);
+
+t.test('images and indexes of both formats are read', async (t) => {
+  const wanted = { kind: 'manifest', config: { digest: digest('c'), size: 7 }, layers: [{ digest: digest('1'), size: 9 }] };
+  t.match(parse(image), wanted);
+  t.match(parse({ ...image, mediaType: undefined }, `${OCI}.manifest.v1+json; charset=utf-8`), wanted);
+  t.match(parse({ ...image, mediaType: undefined }, 'application/json'), wanted);
+  const docker = { ...image, mediaType: 'application/vnd.docker.distribution.manifest.v2+json' };
+  t.match(parse({ ...docker, layers: [{ ...layer, mediaType: 'application/vnd.docker.image.rootfs.diff.tar.gzip' }] }), wanted);
+  const entry = {
+    mediaType: image.mediaType,
+    digest: digest('2'),
+    size: 3,
+    platform: { os: 'linux', architecture: 'arm64', variant: 'v8' },
+  };
+  for (const mediaType of [`${OCI}.index.v1+json`, 'application/vnd.docker.distribution.manifest.list.v2+json', undefined]) {
+    t.match(parse({ schemaVersion: 2, mediaType, manifests: [entry] }), { kind: 'index', manifests: [entry] });
+  }
+});
+
+t.test('everything else is refused with words', async (t) => {
+  const table: [unknown, RegExp][] = [
+    ['', /not JSON/],
+    ['[]', /not a JSON object/],
+    ['\xff', /not JSON|JSON object/],
+    [{ schemaVersion: 1 }, /schema 1/],
+    [{ mediaType: 'application/vnd.docker.distribution.manifest.v1+prettyjws', schemaVersion: 2 }, /schema 1/],
+    [{}, /schemaVersion/],
+    [{ ...image, mediaType: 'application/x' }, /media type "application\/x" is unknown/],
+    [{ ...image, manifests: [] }, /an image and an index at once/],
+    [{ ...image, config: undefined }, /config in it is not an object/],
+    [{ ...image, config: { ...config, mediaType: 'application/vnd.wasm.config.v0+json' } }, /artifact/],
+    [{ ...image, config: { ...config, size: -1 } }, /size/],
+    [{ ...image, config: { ...config, size: 1.5 } }, /size/],
+    [{ ...image, config: { ...config, digest: '../../etc/passwd' } }, /digest/],
+    [{ ...image, layers: 'x' }, /no list of layers/],
+    [{ ...image, layers: [null] }, /not an object/],
+    [{ ...image, layers: [{ ...layer, digest: 'md5:1' }] }, /digest/],
+    [{ ...image, layers: [{ ...layer, mediaType: `${OCI}.layer.nondistributable.v1.tar+gzip` }] }, /foreign/],
+    [{ ...image, layers: [{ ...layer, mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip' }] }, /foreign/],
+    [{ ...image, layers: [{ ...layer, mediaType: 'text/plain' }] }, /unknown type/],
+    [{ ...image, layers: Array.from({ length: 501 }, () => layer) }, /501 layers/],
+    [{ schemaVersion: 2, mediaType: `${OCI}.index.v1+json` }, /without a list/],
+    [{ schemaVersion: 2, manifests: Array.from({ length: 1001 }, () => layer) }, /more than 1000/],
+  ];
+  for (const [value, message] of table) {
+    t.throws(() => parse(value), { name: 'RuntimeError', reason: 'IMAGE_MANIFEST', message }, String(message));
+  }
+});
+
+t.test('the entry that fits the platform best is chosen', async (t) => {
+  const entry = (digit: string, platform?: Platform) => ({
+    mediaType: '',
+    digest: digest(digit),
+    size: 1,
+    ...(platform === undefined ? {} : { platform }),
+  });
+  const index = (...manifests: object[]): ImageIndex => ({ kind: 'index', manifests: manifests as ImageIndex['manifests'] });
+  const amd64: Platform = { os: 'linux', architecture: 'amd64' };
+  const arm64: Platform = { os: 'linux', architecture: 'arm64', variant: 'v8' };
+  const attestation = entry('9', { os: 'unknown', architecture: 'unknown' });
+  t.match(selectPlatform(index(attestation, entry('1', { ...amd64, os: 'windows' }), entry('2', amd64)), amd64), { digest: digest('2') });
+  t.match(
+    selectPlatform(
+      index(entry('1', { ...arm64, variant: 'v7' }), entry('2', { os: 'linux', architecture: 'arm64' }), entry('3', arm64)),
+      arm64,
+    ),
+    {
+      digest: digest('3'),
+    },
+  );
+  t.match(selectPlatform(index(entry('1', { os: 'linux', architecture: 'arm64' })), arm64), { digest: digest('1') });
+  t.match(
+    selectPlatform(index(entry('1', { ...amd64, variant: 'v3' }), entry('2', amd64)), amd64),
+    { digest: digest('2') },
+    'v3 may not run here',
+  );
+  t.equal(selectPlatform(index(entry('1', arm64), attestation), amd64), undefined);
+  t.match(selectPlatform(index(entry('1')), amd64), { digest: digest('1') }, 'one that says nothing may be anything');
+  t.ok(platformMatches({ ...amd64, variant: 'v1' }, amd64));
+});
