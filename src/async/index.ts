@@ -1,5 +1,6 @@
 /** Concurrency primitives: keyed queue, single flight, limiter, deadlines. */
-export { abortable, abortError, type Deadline, sleep, withDeadline } from './deadline.ts';
+export { abortable, abortError, sleep, withDeadline } from './deadline.ts';
 export { KeyedQueue } from './keyed-queue.ts';
 export { Limiter } from './limiter.ts';
 export { SingleFlight } from './single-flight.ts';
+export { inOwnTurn } from './turn.ts';

@@ -35,11 +35,14 @@ export function toJson(value: unknown): unknown {
   for (const key of fieldNames(value)) {
     const field = (value as Record<string, unknown>)[key];
     if (typeof field === 'function' || field === null || field === undefined) continue;
-    const names = typeof field === 'number' ? enumOf(value, key) : undefined;
+    const names = typeof field === 'number' && isMessage(value) ? enumOf(value, key) : undefined;
     plain[key] = names === undefined ? toJson(field) : enumName(names, field as number);
   }
   return plain;
 }
+
+/** A generated class's object; what the daemon's verbose info holds is plain. */
+const isMessage = (value: object): boolean => Object.getPrototypeOf(value) !== Object.prototype;
 
 /** Unset fields live on the generated class's prototype, which also has every field in the order of the proto. */
 function fieldNames(message: object): Iterable<string> {

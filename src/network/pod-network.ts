@@ -6,7 +6,7 @@
  * do not wait for each other.
  */
 import { abortError, KeyedQueue, Limiter } from '../async/index.ts';
-import type { Config } from '../config/types.ts';
+import type { Config } from '../config/index.ts';
 import { isRuntimeError, messageOf, RuntimeError } from '../errors/index.ts';
 import type { Logger } from '../log/index.ts';
 import type { Table } from '../store/index.ts';

@@ -11,7 +11,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { abortable, withDeadline } from '../async/index.ts';
+import { abortable, inOwnTurn, withDeadline } from '../async/index.ts';
 import { RuntimeError } from '../errors/index.ts';
 import { awaitExit, type Child, holdAdopted, SIGNALS, spawn } from '../sys/index.ts';
 import { globalArguments, type Handler } from './handler.ts';
@@ -53,7 +53,7 @@ export async function execSync(handler: Handler, request: ExecRequest, signal: A
   // A command that runs has the caller's limit only, counted from the same moment.
   const running = limitMs === undefined ? signal : launchDeadline.signal;
   using unclaimed = holdAdopted();
-  const child = spawn({ argv: execCommand(handler, request.id, directory), stdout: 'pipe', stderr: 'pipe' });
+  const child = await inOwnTurn(() => spawn({ argv: execCommand(handler, request.id, directory), stdout: 'pipe', stderr: 'pipe' }));
   const stdout = new Output(child.stdout, request.streamLimitBytes);
   const stderr = new Output(child.stderr, request.streamLimitBytes);
   cleanUp.defer(() => [stdout, stderr].map((output) => output.close()));

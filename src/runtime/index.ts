@@ -1,4 +1,4 @@
 /** OCI runtimes: probing, creation through conmon, exits, exec. */
 export { createOciRuntime, type OciRuntimeOptions } from './oci-runtime.ts';
-export { type ProbeOptions, probe } from './probe.ts';
+export { probe } from './probe.ts';
 export type * from './types.ts';

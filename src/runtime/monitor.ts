@@ -12,7 +12,7 @@ import { readdirSync, readFileSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { abortable, withDeadline } from '../async/index.ts';
+import { abortable, inOwnTurn, withDeadline } from '../async/index.ts';
 import { errnoOf, RuntimeError } from '../errors/index.ts';
 import { type Child, closeFd, makePipe, SIGNALS, spawn } from '../sys/index.ts';
 import { globalArguments, type Handler } from './handler.ts';
@@ -91,16 +91,18 @@ export async function startMonitor(plan: MonitorPlan): Promise<Monitor> {
   const start = makePipe();
   childEnds.defer(() => closeFd(start.readEnd));
   ends.defer(() => closeFd(start.writeEnd));
-  const child = spawn({
-    argv: monitorArguments(plan),
-    env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: String(SYNC_FD), _OCI_STARTPIPE: String(START_FD) },
-    cwd: plan.request.bundleDir,
-    stderr: 'pipe',
-    extraFds: [
-      { child: SYNC_FD, parent: sync.writeEnd },
-      { child: START_FD, parent: start.readEnd },
-    ],
-  });
+  const child = await inOwnTurn(() =>
+    spawn({
+      argv: monitorArguments(plan),
+      env: { PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', _OCI_SYNCPIPE: String(SYNC_FD), _OCI_STARTPIPE: String(START_FD) },
+      cwd: plan.request.bundleDir,
+      stderr: 'pipe',
+      extraFds: [
+        { child: SYNC_FD, parent: sync.writeEnd },
+        { child: START_FD, parent: start.readEnd },
+      ],
+    }),
+  );
   childEnds.dispose(); // so that the end of conmon is the end of the pipe
   child.unref(); // it may outlive the daemon
   const complaints = collect(child);

@@ -5,6 +5,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { inOwnTurn } from '../async/index.ts';
 import type { Attachment } from '../network/index.ts';
 import { loopbackUp, pinNamespaces, unmount } from '../sys/index.ts';
 import { makeSandboxFiles, sandboxPaths } from './files.ts';
@@ -35,9 +36,9 @@ export async function makeSandbox(
   await makeSandboxFiles(paths, spec);
   timed('files');
   const cgroupPath = record.cgroupPath ?? host.defaultCgroupParent;
-  host.cgroups.create(cgroupPath);
+  await inOwnTurn(() => host.cgroups.create(cgroupPath));
   timed('cgroup');
-  const pause = pinAndPause(host, record);
+  const pause = await inOwnTurn(() => pinAndPause(host, record));
   host.cgroups.add(cgroupPath, pause.pid);
   timed('namespaces');
   if (record.pins.net === undefined) return { pause };

@@ -7,7 +7,7 @@
 import { readSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import type { Readable } from 'node:stream';
-import { abortError } from '../async/index.ts';
+import { abortError, inOwnTurn } from '../async/index.ts';
 import { errnoOf } from '../errors/index.ts';
 import type { SpawnOptions } from './launch.ts';
 import { type Child, type ExitStatus, spawnWithFds } from './spawn.ts';
@@ -48,12 +48,14 @@ const KILL_WAIT_MS = 5_000;
  * stdout and stderr are collected unless the options say otherwise.
  */
 export async function run(options: RunOptions): Promise<RunResult> {
-  if (options.signal?.aborted) throw abortError(options.signal);
-  const { child, pipes } = spawnWithFds({
-    stdout: 'pipe',
-    stderr: 'pipe',
-    ...options,
-    stdin: options.input === undefined ? 'null' : 'pipe',
+  const { child, pipes } = await inOwnTurn(() => {
+    if (options.signal?.aborted) throw abortError(options.signal);
+    return spawnWithFds({
+      stdout: 'pipe',
+      stderr: 'pipe',
+      ...options,
+      stdin: options.input === undefined ? 'null' : 'pipe',
+    });
   });
   const limit = options.outputLimitBytes ?? OUTPUT_LIMIT_BYTES;
   const stdout = new Output(child.stdout, pipes[1], limit);

@@ -8,6 +8,7 @@
  *   attach: reserve addresses + row ─► bridge ─► veth ─► rules ─► row 'added'
  *   detach: link down ─► rules (when it had ports) ─► row and addresses out
  */
+import { inOwnTurn } from '../../async/index.ts';
 import { messageOf } from '../../errors/index.ts';
 import type { Logger } from '../../log/index.ts';
 import type { Table } from '../../store/index.ts';
@@ -69,7 +70,7 @@ export class EmbeddedNetwork {
     try {
       await refuseTakenByHost(portMappings);
       await timed('bridge', () => this.#ensureHost());
-      await timed('veth', () => plugPod({ ...this.#bridge, hostLink: row.hostLink, netnsPath: row.netnsPath, addresses }));
+      await timed('veth', () => inOwnTurn(() => plugPod({ ...this.#bridge, hostLink: row.hostLink, netnsPath: row.netnsPath, addresses })));
       if (portMappings.length > 0) await timed('host ports', () => this.#publish(row));
       this.#options.attachments.put({ ...row, state: 'added' });
     } catch (error) {

@@ -47,3 +47,7 @@ t.test('bytes, numbers of newer daemons, text form', async (t) => {
   t.equal(enumName({ A: 0 }, 5), '5');
   t.equal(jsonText({ a: [true] }), '{\n  "a": [\n    true\n  ]\n}\n');
 });
+
+t.test('what is not a message keeps its numbers, whatever its fields are called', async (t) => {
+  t.same(toJson({ pid: 0, network: 1, state: 2 }), { pid: 0, network: 1, state: 2 });
+});
