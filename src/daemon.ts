@@ -3,12 +3,12 @@
  * taken down in the opposite order. Pods are left running: a stop of the
  * daemon is no different from its death, only tidier.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cgroups, openCgroups } from './cgroup/index.ts';
+import { claimHost } from './claims.ts';
 import type { Config } from './config/index.ts';
 import { type ContainerRecord, Containers, containerPaths, gatherHostFacts } from './container/index.ts';
-import { type CriDependencies, serveCri } from './cri/index.ts';
+import { type CriDependencies, claimSocketPath, serveCri } from './cri/index.ts';
 import { RuntimeError } from './errors/index.ts';
 import { EventBus } from './events/index.ts';
 import { createImageService } from './image/index.ts';
@@ -19,7 +19,7 @@ import { createOciRuntime } from './runtime/index.ts';
 import { type PodEvent, Sandboxes, type SandboxRecord } from './sandbox/index.ts';
 import { Trash, upperDir, usage } from './snapshot/index.ts';
 import { createSampler, type WritableLayerStats } from './stats/index.ts';
-import { openStore, Records, type Store } from './store/index.ts';
+import { openStore, Records, type Store, type StoreOptions } from './store/index.ts';
 import { ExitWaiter, findProgram, nowNs } from './sys/index.ts';
 import { VERSION } from './version.ts';
 
@@ -35,9 +35,10 @@ const COLLECT_DEADLINE_MS = 60_000;
 /** Makes every part, matches the store with the machine, and serves. */
 export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
   await using stack = new AsyncDisposableStack();
-  mkdirSync(config.root, { recursive: true, mode: 0o711 });
-  mkdirSync(config.state, { recursive: true, mode: 0o711 });
-  const store = stack.use(openStore({ path: join(config.root, 'berth.db') }));
+  await claimSocketPath(config.socket); // again when it is bound; a second daemon must end before it touches anything
+  stack.use(await claimHost(config));
+  const damaged: StoreOptions['damaged'] = (row) => log.error(row, 'a damaged row of the store is left out; what it stood for is removed');
+  const store = stack.use(openStore({ path: join(config.root, 'berth.db'), damaged }));
   const cgroups = openCgroups({ driver: config.cgroup.driver });
   const metrics = stack.use(createMetrics({ version: VERSION, layout: cgroups.layout, log }));
   const parts = await makeParts({ config, log, store, cgroups, metrics }, stack);
@@ -54,8 +55,8 @@ export async function startDaemon(config: Config, log: Logger): Promise<Daemon> 
   return { metricsAddress: listening?.address ?? '', [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** Nothing is advertised before a test proves it end to end. */
-const PROVEN: CriDependencies['proven'] = { recursiveReadOnlyMounts: false, userNamespaces: false, supplementalGroupsPolicy: false };
+/** Nothing is advertised before a test proves it end to end (test/system/daemon/conformance.test.ts). */
+const PROVEN: CriDependencies['proven'] = { recursiveReadOnlyMounts: true, userNamespaces: false, supplementalGroupsPolicy: true };
 
 interface Base {
   config: Config;

@@ -2,6 +2,9 @@
 import { runCli } from './cli/index.ts';
 
 process.exitCode = await runCli(process.argv.slice(2), {
-  // loaded only by the daemon: the command line stays light
-  serve: async (request) => (await import('./serve.ts')).serve(request),
+  async serve(request) {
+    const { serve } = await import('./serve.ts'); // loaded only by the daemon: the command line stays light
+    // what is still under way (the grace period of a stop, say) has no caller any more; the next start takes it up
+    process.exit(await serve(request));
+  },
 });

@@ -5,6 +5,7 @@
  * by legacy.ts only.
  */
 import { RuntimeError } from '../errors/index.ts';
+import { type MountEntry, parseMountinfo } from '../sys/index.ts';
 import type { CgroupLayout } from './types.ts';
 
 /** Controllers of v1 hierarchies berth reads or puts processes in (cgroups(7)); other super options are not controllers. */
@@ -25,35 +26,35 @@ const LEGACY_CONTROLLERS = new Set([
   'misc',
 ]);
 
-interface Mount {
-  point: string;
-  type: string;
-  superOptions: string[];
+/**
+ * Whether a path still leads to a mount. What was mounted over stays in the
+ * table: containers and nodes in containers often cover /sys/fs/cgroup anew.
+ */
+function reachability(mounts: readonly MountEntry[]): (mount: MountEntry) => boolean {
+  const byId = new Map(mounts.map((mount) => [mount.id, mount]));
+  // the root of the tree is its own parent (proc_pid_mountinfo(5))
+  const children = Map.groupBy(
+    mounts.filter(({ id, parentId }) => id !== parentId),
+    ({ parentId }) => parentId,
+  );
+  const led = (mount: MountEntry): boolean => {
+    if (children.get(mount.parentId)?.some(({ target }) => isBelow(mount.target, target))) return false;
+    const parent = byId.get(mount.parentId);
+    return parent === undefined || parent === mount || led(parent);
+  };
+  return (mount) => !children.get(mount.id)?.some(({ target }) => target === mount.target) && led(mount);
 }
 
-/** mountinfo writes space, tab, newline and backslash as octal (proc_pid_mountinfo(5)). */
-const unescapeOctal = (text: string): string =>
-  text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
-
-function parseMounts(mountinfo: string): Mount[] {
-  const mounts: Mount[] = [];
-  for (const line of mountinfo.split('\n')) {
-    const [before, after] = line.split(' - ', 2);
-    const point = before?.split(' ')[4];
-    const [type, , superOptions] = (after ?? '').split(' ');
-    if (point === undefined || type === undefined) continue;
-    mounts.push({ point: unescapeOctal(point), type, superOptions: (superOptions ?? '').split(',') });
-  }
-  return mounts;
-}
+const isBelow = (path: string, directory: string): boolean =>
+  path !== directory && path.startsWith(directory === '/' ? '/' : `${directory}/`);
 
 /** v1 controller -> mount point; a named hierarchy keeps its `name=` so that it is never taken for a controller. */
-function legacyMounts(mounts: Mount[]): Record<string, string> {
+function legacyMounts(mounts: readonly MountEntry[]): Record<string, string> {
   const legacy: Record<string, string> = {};
   for (const mount of mounts) {
-    if (mount.type !== 'cgroup') continue;
+    if (mount.fsType !== 'cgroup') continue;
     for (const option of mount.superOptions) {
-      if (LEGACY_CONTROLLERS.has(option) || option.startsWith('name=')) legacy[option] ??= mount.point;
+      if (LEGACY_CONTROLLERS.has(option) || option.startsWith('name=')) legacy[option] ??= mount.target;
     }
   }
   return legacy;
@@ -66,8 +67,9 @@ function legacyMounts(mounts: Mount[]): Record<string, string> {
  * @throws CGROUP_FAILED (precondition) when no cgroups are mounted there.
  */
 export function detectLayout(mountinfo: string, root: string, readControllers: (unified: string) => string): CgroupLayout {
-  const mounts = parseMounts(mountinfo).filter((mount) => mount.point === root || mount.point.startsWith(`${root}/`));
-  const unified = mounts.find((mount) => mount.type === 'cgroup2')?.point;
+  const all = parseMountinfo(mountinfo);
+  const mounts = all.filter(({ target }) => target === root || isBelow(target, root)).filter(reachability(all));
+  const unified = mounts.find(({ fsType }) => fsType === 'cgroup2')?.target;
   const legacy = legacyMounts(mounts);
   const legacyControllers = Object.keys(legacy).filter((name) => !name.startsWith('name='));
   if (unified === undefined && legacyControllers.length === 0) {

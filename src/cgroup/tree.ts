@@ -52,7 +52,7 @@ function makeIn(mount: string, path: string, prepare: (dir: string) => void): vo
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw failed(`cannot create cgroup ${level} in ${mount}`, dir, error);
     }
-    if (isMarked(dir)) prepare(dir);
+    prepare(dir);
   }
 }
 
@@ -60,7 +60,7 @@ function isMarked(dir: string): boolean {
   return ((statSync(dir, { throwIfNoEntry: false })?.mode ?? 0) & STICKY) !== 0;
 }
 
-/** Gives a cpuset without cpus or memory nodes those of its parent. */
+/** Gives a cpuset without cpus or memory nodes those of its parent, whoever made it: no process can join it or one below it otherwise. */
 function inheritCpuset(dir: string): void {
   for (const file of CPUSET_FILES) {
     if (readFileSync(join(dir, file), 'latin1').trim() !== '') continue;

@@ -3,9 +3,9 @@
  * names everything that will be made; undoing a failed step is the same
  * discardContainer() that removal and recovery use.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { isRuntimeError, messageOf, RuntimeError } from '../errors/index.ts';
+import { errnoOf, isRuntimeError, messageOf, RuntimeError } from '../errors/index.ts';
 import { newContainerId } from '../ids/index.ts';
 import type { ImageRecord } from '../image/index.ts';
 import { type SandboxRecord, sandboxPaths, sandboxState } from '../sandbox/index.ts';
@@ -32,13 +32,13 @@ type Made = Pick<ContainerRecord, 'init' | 'monitor' | 'user' | 'clamped' | 'sta
 /** Bound on one OCI create; it takes tens of milliseconds unless the node is in trouble. */
 const CREATE_DEADLINE_MS = 100_000;
 
+/** As conmon makes it. */
+const LOG_MODE = 0o640;
+
 /** Checks what can be checked without touching anything, and stores the intent. */
 export function prepareRecord(host: ContainerHost, input: CreateInput): Readonly<ContainerRecord> {
   const { sandbox, spec } = input;
-  if (sandboxState(sandbox) !== 'ready') {
-    const message = `the pod sandbox of ${sandbox.spec.metadata.namespace}/${sandbox.spec.metadata.name} is not ready, so the container ${spec.metadata.name} cannot be created; create a new sandbox`;
-    throw new RuntimeError('precondition', 'SANDBOX_NOT_READY', message);
-  }
+  if (sandboxState(sandbox) !== 'ready') throw notReady(sandbox, spec, 'created');
   const image = findImage(host, spec);
   const id = newContainerId();
   return host.records.put({
@@ -56,6 +56,13 @@ export function prepareRecord(host: ContainerHost, input: CreateInput): Readonly
     oomKills: 0,
     bootId: bootId(),
   });
+}
+
+/** What is answered for a container of a pod that has ended. */
+export function notReady(sandbox: Readonly<SandboxRecord>, spec: ContainerSpec, what: 'created' | 'started'): RuntimeError {
+  const { namespace, name } = sandbox.spec.metadata;
+  const message = `the pod sandbox of ${namespace}/${name} is not ready, so the container ${spec.metadata.name} cannot be ${what}; create a new sandbox`;
+  return new RuntimeError('precondition', 'SANDBOX_NOT_READY', message);
 }
 
 /** Takes every step of CreateContainer after the record was stored. */
@@ -89,7 +96,7 @@ export async function createContainer(host: ContainerHost, input: CreateInput, r
     pidsLimit: host.pidsLimit,
   });
   await writeFile(join(paths.bundle, 'config.json'), JSON.stringify(built.config), { mode: 0o600 });
-  await makeLogDirectory(record.logPath);
+  await makeLog(record.logPath);
   const processes = await createProcesses(host, record, paths.bundle);
   host.phase('create', (performance.now() - begun) / 1000);
   return { ...processes, user, clamped: built.clamped };
@@ -157,15 +164,14 @@ function sharedFiles(host: ContainerHost, sandbox: Readonly<SandboxRecord>): { r
   };
 }
 
-async function makeLogDirectory(logPath: string): Promise<void> {
+/** Makes the empty log with its directory, so that a place where none can be is told as that; the monitor opens it again. */
+async function makeLog(logPath: string): Promise<void> {
   if (logPath === '') return;
   try {
     await mkdir(dirname(logPath), { recursive: true, mode: 0o755 });
+    await appendFile(logPath, '', { mode: LOG_MODE });
   } catch (error) {
-    throw new RuntimeError(
-      'precondition',
-      'LOG_FAILED',
-      `the log directory ${dirname(logPath)} cannot be made: ${messageOf(error)}; check the path`,
-    );
+    const message = `the log ${logPath} cannot be written: ${errnoOf(error) ?? messageOf(error)}; check the path and its file system`;
+    throw new RuntimeError('precondition', 'LOG_FAILED', message, { cause: error });
   }
 }

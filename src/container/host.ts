@@ -13,7 +13,7 @@ import type { ContainerRecord } from './types.ts';
 /** Everything the container lifecycle is given by main.ts. */
 export interface ContainerHost {
   records: Records<ContainerRecord>;
-  sandboxes: Pick<SandboxService, 'get'>;
+  sandboxes: Pick<SandboxService, 'get' | 'list'>;
   images: Pick<ImageService, 'find' | 'hold' | 'release'>;
   runtime: OciRuntime;
   cgroups: Cgroups;

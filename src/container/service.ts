@@ -15,9 +15,9 @@ import { messageOf, RuntimeError } from '../errors/index.ts';
 import type { LifecycleEventKind } from '../events/index.ts';
 import type { ContainerId } from '../ids/index.ts';
 import type { ContainerExited } from '../runtime/index.ts';
-import type { PodContainers } from '../sandbox/index.ts';
+import { type PodContainers, sandboxState } from '../sandbox/index.ts';
 import { nowNs } from '../sys/index.ts';
-import { type CreateInput, createContainer, prepareRecord } from './create.ts';
+import { type CreateInput, createContainer, notReady, prepareRecord } from './create.ts';
 import { execInContainer } from './exec.ts';
 import { exitFacts } from './exit.ts';
 import type { ContainerHost } from './host.ts';
@@ -44,7 +44,7 @@ export class Containers implements ContainerService, PodContainers {
   readonly #host: ContainerHost;
   readonly #queue = new KeyedQueue<string>();
   readonly #creates = new SingleFlight<string, ContainerId>();
-  /** Containers whose every creating caller had given up: the retry takes them. */
+  /** Created containers whose id may not have reached its caller, who gave up or lost the connection: the retry gets it. */
   readonly #parked = new Set<string>();
   readonly #exits = new Map<string, PromiseWithResolvers<void>>();
   readonly #stops: Stops;
@@ -55,7 +55,7 @@ export class Containers implements ContainerService, PodContainers {
       host,
       exited: (id) => this.#exited(id),
       signaled: (id) => {
-        host.records.update(id, { stopSignaledAtNs: nowNs() });
+        host.records.observe(id, { stopSignaledAtNs: nowNs() });
       },
     });
     host.runtime.onExit((exited) => this.#onExit(exited));
@@ -63,7 +63,9 @@ export class Containers implements ContainerService, PodContainers {
 
   /** Matches the store with the machine; after the sandboxes' recovery, before anything else is called. */
   async recover(): Promise<void> {
-    await recoverContainers(this.#host);
+    const sandboxes = new Set<string>(this.#host.sandboxes.list({}).map(({ id }) => id));
+    await recoverContainers(this.#host, (id) => sandboxes.has(id));
+    for (const { id } of this.list({ state: 'created' })) this.#parked.add(id); // nobody knows which answers arrived before the end
   }
 
   async create(sandboxId: string, spec: ContainerSpec, signal: AbortSignal): Promise<ContainerId> {
@@ -130,9 +132,15 @@ export class Containers implements ContainerService, PodContainers {
     await this.#forAll(sandboxId, (id) => this.#remove(id));
   }
 
+  /** Those being made too: the caller sees to it that no more are begun. */
   async #forAll(sandboxId: string, work: (id: string) => Promise<void>): Promise<void> {
-    const mine = [...this.#host.records.values()].filter((record) => record.sandboxId === sandboxId && visible(record));
-    const outcomes = await Promise.allSettled(mine.map((record) => work(record.id)));
+    const mine = [...this.#host.records.values()].filter((record) => record.sandboxId === sandboxId);
+    const outcomes = await Promise.allSettled(
+      mine.map(async (record) => {
+        if (!visible(record)) await this.#queue.run(record.id, async () => undefined);
+        await work(record.id);
+      }),
+    );
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
@@ -149,7 +157,7 @@ export class Containers implements ContainerService, PodContainers {
     for (const record of this.#host.records.values()) {
       if (!visible(record) || record.sandboxId !== sandboxId) continue;
       if (record.spec.metadata.name !== name || record.spec.metadata.attempt !== attempt) continue;
-      if (this.#parked.delete(record.id) && containerState(record) === 'created') return record.id;
+      if (this.#parked.has(record.id) && containerState(record) === 'created') return record.id;
       throw new RuntimeError(
         'already-exists',
         'CONTAINER_EXISTS',
@@ -160,11 +168,17 @@ export class Containers implements ContainerService, PodContainers {
   }
 
   async #create(input: CreateInput): Promise<ContainerId> {
+    const record = prepareRecord(this.#host, input);
+    return this.#queue.run(record.id, () => this.#make(input, record));
+  }
+
+  async #make(input: CreateInput, record: Readonly<ContainerRecord>): Promise<ContainerId> {
     const host = this.#host;
     const begun = performance.now();
-    const record = prepareRecord(host, input);
+    const ended = (): boolean => sandboxState(host.sandboxes.get(record.sandboxId)) !== 'ready';
     try {
       const made = await createContainer(host, input, record);
+      if (ended()) throw notReady(input.sandbox, input.spec, 'created');
       const ready = host.records.update(record.id, { ...made, readyAtNs: nowNs() });
       if (ready !== undefined) this.#publish('created', ready);
       const { name } = record.spec.metadata;
@@ -181,7 +195,7 @@ export class Containers implements ContainerService, PodContainers {
       return record.id;
     } catch (error) {
       await this.#undo(record);
-      throw error;
+      throw ended() ? notReady(input.sandbox, input.spec, 'created') : error; // whatever a step said when the pod went away under it
     }
   }
 
@@ -190,10 +204,10 @@ export class Containers implements ContainerService, PodContainers {
       await discardContainer(this.#host, record);
       this.#host.records.delete(record.id);
     } catch (error) {
-      // the intent stays in the store, unseen: the next start of berth tries again
+      // the intent stays in the store, unseen: the removal of its pod and the next start of berth try again
       this.#host.log.error(
         { container: record.id, err: error },
-        'a failed container could not be undone; the next start of berth tries again',
+        'a failed container could not be undone; the removal of its pod tries again',
       );
     }
   }
@@ -209,6 +223,8 @@ export class Containers implements ContainerService, PodContainers {
         `the container ${record.spec.metadata.name} is ${state}; only a created one can be started, once`,
       );
     }
+    const sandbox = host.sandboxes.get(record.sandboxId);
+    if (sandboxState(sandbox) !== 'ready') throw notReady(sandbox, record.spec, 'started');
     const begun = performance.now();
     // taken before the process can exist: a container that ends at once must not finish before it started
     const startedAtNs = nowNs();
@@ -221,7 +237,7 @@ export class Containers implements ContainerService, PodContainers {
       await settleContainer(host, record);
       throw error;
     }
-    const started = host.records.update(id, { startedAtNs });
+    const started = host.records.observe(id, { startedAtNs });
     host.phase('start', (performance.now() - begun) / 1000);
     host.log.info(
       {
@@ -238,9 +254,10 @@ export class Containers implements ContainerService, PodContainers {
 
   async #stop(id: string, timeoutMs: number): Promise<void> {
     const record = this.#host.records.get(id);
-    if (record === undefined || record.exit !== undefined) return;
+    if (record === undefined || record.exit !== undefined || !visible(record)) return;
     if (record.startProblem !== undefined) {
       this.#recordExit(id, { exit: startError(record.startProblem) }); // there is no process to stop
+      await this.#queue.run(id, () => settleContainer(this.#host, record));
       return;
     }
     await this.#stops.stop(record, timeoutMs);
@@ -256,7 +273,7 @@ export class Containers implements ContainerService, PodContainers {
       this.#host.records.delete(id);
       this.#parked.delete(id);
       this.#exits.delete(id);
-      this.#publish('deleted', record);
+      if (visible(record)) this.#publish('deleted', record);
       this.#host.log.info({ container: id, sandbox: record.sandboxId, name: record.spec.metadata.name }, 'container removed');
     });
   }
@@ -277,7 +294,7 @@ export class Containers implements ContainerService, PodContainers {
   }
 
   #recordExit(id: string, facts: { exit: ContainerExit; oomKills?: number }): void {
-    const record = this.#host.records.update(id, facts);
+    const record = this.#host.records.observe(id, facts);
     const { exit } = facts;
     this.#exits.get(id)?.resolve();
     this.#exits.delete(id);

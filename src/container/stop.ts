@@ -97,12 +97,13 @@ export class Stops {
     const giveUpAt = performance.now() + KILL_WAIT_MS;
     await Promise.race([end, Promise.resolve()]);
     while (!done) {
-      await host.runtime.kill(record.id, record.handler, SIGKILL, { all: true });
+      // one that ends by itself meanwhile takes its cgroup away from under the runtime: only its end counts
+      const failure: unknown = await host.runtime.kill(record.id, record.handler, SIGKILL, { all: true }).catch((error: unknown) => error);
       await host.cgroups.kill(record.cgroupPath);
       const timer = new AbortController();
       await Promise.race([end, sleep(KILL_REPEAT_MS, timer.signal).catch(() => undefined)]);
       timer.abort();
-      if (!done && performance.now() > giveUpAt) throw stuck(record);
+      if (!done && performance.now() > giveUpAt) throw failure ?? stuck(record);
     }
   }
 }

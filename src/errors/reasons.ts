@@ -31,6 +31,10 @@ export const REASONS = {
     meaning: 'The path of the gRPC socket is taken.',
     action: 'stop the process that answers there or configure another socket',
   },
+  IN_USE: {
+    meaning: 'A directory or the bridge of this berth belongs to another berth that runs.',
+    action: 'stop the other one or configure another directory or bridge',
+  },
   EVENTS_LOST: {
     meaning: 'The reader of an event stream was too slow and missed events.',
     action: 'open the stream again, then list to see the present state',

@@ -1,2 +1,2 @@
 /** Lifecycle events of sandboxes and containers over a bounded bus. */
-export { EventBus, type LifecycleEvent, type LifecycleEventKind, type Subscription } from './bus.ts';
+export { EventBus, type LifecycleEvent, type LifecycleEventKind } from './bus.ts';

@@ -24,6 +24,9 @@ import { explain, saysNoProcess } from './words.ts';
 /** How long start, kill and update may take: 40 ms in health, and a loaded node is forgiven a lot. */
 const CALL_TIMEOUT_MS = 60_000;
 
+/** Pause between two probes of a host on which nothing works: one takes a tenth of a second. */
+const REPROBE_MS = 5_000;
+
 /** What the runtimes are made with. */
 export interface OciRuntimeOptions {
   /** In order of preference. */
@@ -48,13 +51,14 @@ export interface OciRuntimeOptions {
 /** Probes every handler, side by side, and returns the port. Makes this process a subreaper, which exec and exits rest on. */
 export async function createOciRuntime(options: OciRuntimeOptions): Promise<OciRuntime> {
   becomeSubreaper();
-  const probed = await Promise.all(options.handlers.map((handler) => probe(handler, options)));
+  const probed = await probeAll(options);
   for (const { info } of probed) {
-    if (info.usable) options.logger.info({ handler: info.name, path: info.path, version: info.version }, 'OCI runtime works');
-    else options.logger.warn({ handler: info.name, path: info.path, problem: info.problem }, 'OCI runtime does not work here');
+    if (!info.usable) options.logger.warn({ handler: info.name, path: info.path, problem: info.problem }, 'OCI runtime does not work here');
   }
   return new ProbedRuntime(options, probed);
 }
+
+const probeAll = (options: OciRuntimeOptions): Promise<Probed[]> => Promise.all(options.handlers.map((handler) => probe(handler, options)));
 
 interface Processes {
   init: RuntimeProcess;
@@ -62,19 +66,20 @@ interface Processes {
 }
 
 class ProbedRuntime implements OciRuntime {
-  readonly handlers: readonly HandlerInfo[];
+  handlers: readonly HandlerInfo[] = [];
   readonly #options: OciRuntimeOptions;
   readonly #callable = new Map<string, Handler>();
   readonly #processes = new Map<string, Processes>();
   /** Containers whose monitor known() saw. */
   readonly #strays = new Set<string>();
   readonly #exits: Exits;
+  #nextProbe: NodeJS.Timeout | undefined;
+  #closed = false;
   #listener: ((exited: ContainerExited) => void) | undefined;
 
   constructor(options: OciRuntimeOptions, probed: readonly Probed[]) {
     this.#options = options;
-    this.handlers = probed.map(({ info }) => info);
-    for (const { handler } of probed) if (handler !== undefined) this.#callable.set(handler.name, handler);
+    this.#take(probed);
     const { exitDir, waiter, logger } = options;
     this.#exits = new Exits({ exitDir, waiter, logger, onExit: (exited) => this.#listener?.(exited) });
   }
@@ -206,7 +211,22 @@ class ProbedRuntime implements OciRuntime {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#nextProbe);
     this.#exits[Symbol.dispose]();
+  }
+
+  /** While nothing works the host is probed again: a full disk is freed, a package is installed. */
+  #take(probed: readonly Probed[]): void {
+    this.handlers = probed.map(({ info }) => info);
+    for (const { handler } of probed) if (handler !== undefined) this.#callable.set(handler.name, handler);
+    for (const { name, path, version, usable } of this.handlers) {
+      if (usable) this.#options.logger.info({ handler: name, path, version }, 'OCI runtime works');
+    }
+    if (this.#closed || this.handlers.some(({ usable }) => usable)) return;
+    this.#nextProbe = setTimeout(() => {
+      void probeAll(this.#options).then((again) => this.#take(again));
+    }, REPROBE_MS).unref();
   }
 
   #handler(name: string): Handler {

@@ -1,5 +1,5 @@
 /** Pod sandboxes: namespaces, pause process, network, and their lifecycle. */
-export { type SandboxPaths, sandboxPaths } from './files.ts';
-export type { PodContainers, SandboxHost } from './host.ts';
+export { sandboxPaths } from './files.ts';
+export type { PodContainers } from './host.ts';
 export { Sandboxes } from './service.ts';
 export * from './types.ts';

@@ -77,6 +77,16 @@ export function findPauses(state: string): { sandboxId: string; ref: ProcessRef 
   return found;
 }
 
+/** The cgroup that a pause process was given, cgroupfs syntax; undefined when it is gone or was not moved yet. */
+export function cgroupOf({ sandboxId, ref }: { sandboxId: string; ref: ProcessRef }): string | undefined {
+  try {
+    const lines = readFileSync(`/proc/${ref.pid}/cgroup`, 'utf8').split('\n'); // 4:memory:/PARENT/berth-ID
+    return lines.map((line) => line.split(':').slice(2).join(':')).find((path) => path.includes(sandboxId));
+  } catch {
+    return undefined; // it ended meanwhile
+  }
+}
+
 function readMarks(path: string): Map<string, string> {
   const marks = new Map<string, string>();
   let text: string;

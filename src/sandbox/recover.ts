@@ -2,7 +2,8 @@
  * Recovery: the store is matched with the machine. A clean start and a start
  * after kill -9 are this same code. Intents (records never made ready) are
  * undone; what runs is adopted; what died meanwhile is told; what is ours and
- * unknown is removed.
+ * unknown is removed. What fails for one sandbox is logged and left to its
+ * removal: it must not keep berth from serving the others.
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,8 +11,8 @@ import { messageOf } from '../errors/index.ts';
 import { bootId, isAlive, nowNs } from '../sys/index.ts';
 import { removeSandboxFiles, sandboxPaths } from './files.ts';
 import type { SandboxHost } from './host.ts';
-import { findPauses, killPause } from './pause.ts';
-import { discardSandbox, haltSandbox, REBOOTED } from './release.ts';
+import { cgroupOf, findPauses, killPause } from './pause.ts';
+import { discardSandbox, haltSandbox } from './release.ts';
 import { type SandboxRecord, sandboxState } from './types.ts';
 
 /** Bound on the clean-up of one unfinished sandbox at start. */
@@ -21,14 +22,24 @@ const UNDO_DEADLINE_MS = 60_000;
 export async function recoverSandboxes(host: SandboxHost, adopt: (record: Readonly<SandboxRecord>) => void): Promise<void> {
   const boot = bootId();
   for (const record of [...host.records.values()]) {
-    if (record.readyAtNs === undefined) await undoIntent(host, record);
-    else if (record.stoppedAtNs !== undefined) continue;
-    else if (record.bootId !== boot) markStopped(host, record, REBOOTED);
-    else if (record.pause !== undefined && !isAlive(record.pause))
-      markStopped(host, record, 'its pause process ended while berth was down');
-    else adopt(record);
+    await attempt(host, record.id, 'a sandbox could not be matched with the machine; its removal tries again', async () => {
+      if (record.readyAtNs === undefined) await undoIntent(host, record);
+      else if (record.stoppedAtNs !== undefined) return;
+      else if (record.bootId !== boot) markStopped(host, record, 'the node was restarted');
+      else if (record.pause !== undefined && !isAlive(record.pause))
+        markStopped(host, record, 'its pause process ended while berth was down');
+      else adopt(record);
+    });
   }
   await removeStrays(host);
+}
+
+async function attempt(host: SandboxHost, id: string, otherwise: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    host.log.error({ sandbox: id, err: error }, otherwise);
+  }
 }
 
 async function undoIntent(host: SandboxHost, record: Readonly<SandboxRecord>): Promise<void> {
@@ -39,7 +50,7 @@ async function undoIntent(host: SandboxHost, record: Readonly<SandboxRecord>): P
     host.log.info({ sandbox: record.id, pod: record.spec.metadata.name }, 'an unfinished sandbox was undone');
   } catch (error) {
     // kept as a stopped sandbox: kubelet will ask for its removal, which tries again
-    host.records.update(record.id, {
+    host.records.observe(record.id, {
       readyAtNs: nowNs(),
       stoppedAtNs: nowNs(),
       stopReason: `its start was cut short and undoing it failed: ${messageOf(error)}`,
@@ -49,20 +60,26 @@ async function undoIntent(host: SandboxHost, record: Readonly<SandboxRecord>): P
 }
 
 function markStopped(host: SandboxHost, record: Readonly<SandboxRecord>, reason: string): void {
-  host.records.update(record.id, { stoppedAtNs: nowNs(), stopReason: reason });
+  host.records.observe(record.id, { stoppedAtNs: nowNs(), stopReason: reason });
   host.log.warn({ sandbox: record.id, pod: record.spec.metadata.name, reason }, 'sandbox is no longer ready');
 }
 
 async function removeStrays(host: SandboxHost): Promise<void> {
-  for (const { sandboxId, ref } of findPauses(host.state)) {
+  const failed = 'what is left of an unknown sandbox could not be removed; the next start tries again';
+  for (const pause of findPauses(host.state)) {
+    const { sandboxId, ref } = pause;
     const record = host.records.get(sandboxId);
     if (record !== undefined && sandboxState(record) === 'ready' && record.pause?.pid === ref.pid) continue;
-    killPause(ref);
+    const cgroup = cgroupOf(pause);
+    await attempt(host, sandboxId, failed, async () => {
+      killPause(ref);
+      if (record === undefined && cgroup !== undefined) await host.cgroups.remove(cgroup);
+    });
     host.log.warn({ sandbox: sandboxId, pid: ref.pid }, 'a pause process without a sandbox was killed');
   }
   for (const id of listDirectory(join(host.state, 'sandboxes'))) {
     if (host.records.get(id) !== undefined) continue;
-    await removeSandboxFiles(sandboxPaths(host.state, id));
+    await attempt(host, id, failed, () => removeSandboxFiles(sandboxPaths(host.state, id)));
     host.log.warn({ sandbox: id }, 'the directory of an unknown sandbox was removed');
   }
 }

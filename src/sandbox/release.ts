@@ -2,6 +2,7 @@
  * Ending a sandbox: the same steps for StopPodSandbox, for the undoing of a
  * failed start, and for recovery. Each is idempotent and needs only the record.
  */
+import { bootId } from '../sys/index.ts';
 import { removeSandboxFiles, sandboxPaths } from './files.ts';
 import type { SandboxHost } from './host.ts';
 import { unpin } from './make.ts';
@@ -10,16 +11,11 @@ import type { SandboxRecord } from './types.ts';
 
 /** Takes down processes, network and namespaces; keeps the record, the directory and the cgroup. Throws when a retry can help. */
 export async function haltSandbox(host: SandboxHost, record: Readonly<SandboxRecord>, signal: AbortSignal): Promise<void> {
-  if (record.pins.net !== undefined) {
-    const sameBoot = record.stopReason !== REBOOTED;
-    await host.network.detach(record.id, sameBoot ? record.pins.net : undefined, signal);
-  }
-  killPauseOf(host, record);
+  const sameBoot = record.bootId === bootId();
+  if (record.pins.net !== undefined) await host.network.detach(record.id, sameBoot ? record.pins.net : undefined, signal);
+  if (sameBoot) killPauseOf(host, record); // else its pid and start time may be those of any process of this boot
   unpin(record.pins);
 }
-
-/** Why a sandbox from before a reboot is not ready. */
-export const REBOOTED = 'the node was restarted';
 
 /** Removes what haltSandbox() leaves: cgroup and directory. */
 export async function discardSandbox(host: SandboxHost, record: Readonly<SandboxRecord>): Promise<void> {

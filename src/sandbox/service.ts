@@ -40,7 +40,7 @@ export class Sandboxes implements SandboxService {
   readonly #host: SandboxHost;
   readonly #queue = new KeyedQueue<string>();
   readonly #runs = new SingleFlight<string, SandboxId>();
-  /** Sandboxes whose every caller had given up: the retry takes them. */
+  /** Ready sandboxes whose id may not have reached its caller, who gave up or lost the connection: the retry gets it. */
   readonly #parked = new Set<string>();
   readonly #unwatch = new Map<string, () => void>();
   #containers: PodContainers | undefined;
@@ -56,7 +56,10 @@ export class Sandboxes implements SandboxService {
 
   /** Matches the store with the machine; before anything else is called. */
   async recover(): Promise<void> {
-    await recoverSandboxes(this.#host, (record) => this.#watch(record));
+    await recoverSandboxes(this.#host, (record) => {
+      this.#watch(record);
+      this.#parked.add(record.id); // nobody knows which answers arrived before the end
+    });
   }
 
   async run(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxId> {
@@ -110,11 +113,11 @@ export class Sandboxes implements SandboxService {
     });
   }
 
-  /** The parked sandbox of this pod and attempt, if any; one that was handed out already is a conflict. */
+  /** The parked sandbox of this pod and attempt, if any; one whose caller has its id is a conflict. It stays parked: this caller may give up too. */
   #existing(spec: SandboxSpec, key: string): SandboxId | undefined {
     for (const record of this.#host.records.values()) {
       if (!visible(record) || keyOf(record.spec) !== key) continue;
-      if (this.#parked.delete(record.id) && sandboxState(record) === 'ready') return record.id;
+      if (this.#parked.has(record.id) && sandboxState(record) === 'ready') return record.id;
       const { namespace, name, attempt } = spec.metadata;
       throw new RuntimeError(
         'already-exists',
@@ -166,7 +169,7 @@ export class Sandboxes implements SandboxService {
     } catch (error) {
       // what is left stays visible as a NOTREADY sandbox, whose removal tries again
       const now = nowNs();
-      host.records.update(record.id, {
+      host.records.observe(record.id, {
         readyAtNs: now,
         stoppedAtNs: now,
         stopReason: `${messageOf(why)}; undoing it failed: ${messageOf(error)}`,
@@ -182,10 +185,10 @@ export class Sandboxes implements SandboxService {
     const begun = performance.now();
     this.#unwatch.get(id)?.();
     this.#unwatch.delete(id);
-    await this.#containers?.stopAll(id);
     const wasReady = sandboxState(record) === 'ready';
-    if (wasReady) host.records.update(id, { stoppedAtNs: nowNs() });
+    if (wasReady) host.records.observe(id, { stoppedAtNs: nowNs() }); // from now on nothing is created or started in it
     try {
+      await this.#containers?.stopAll(id);
       await haltSandbox(host, record, AbortSignal.timeout(UNDO_DEADLINE_MS));
     } finally {
       if (wasReady) this.#publish('stopped', host.records.get(id) ?? record);
@@ -218,7 +221,7 @@ export class Sandboxes implements SandboxService {
     const record = this.#host.records.get(id);
     if (record === undefined || sandboxState(record) !== 'ready') return;
     const reason = 'its pause process was killed; kubelet will make a new sandbox';
-    const stopped = this.#host.records.put({ ...record, stoppedAtNs: nowNs(), stopReason: reason });
+    const stopped = this.#host.records.observe(id, { stoppedAtNs: nowNs(), stopReason: reason }) ?? record;
     this.#host.log.warn({ sandbox: id, pod: record.spec.metadata.name, reason }, 'sandbox is no longer ready');
     this.#publish('stopped', stopped);
   }

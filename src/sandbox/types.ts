@@ -4,7 +4,7 @@
  */
 import type { LifecycleEvent } from '../events/index.ts';
 import type { SandboxId } from '../ids/index.ts';
-import type { Attachment, DnsConfig, PortMapping } from '../network/types.ts';
+import type { Attachment, DnsConfig, PortMapping } from '../network/index.ts';
 
 /** Which namespace a process joins (api.proto NamespaceMode). */
 export type NamespaceMode = 'pod' | 'container' | 'node' | 'target';

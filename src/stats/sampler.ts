@@ -3,7 +3,9 @@
  * so that a figure is the same wherever it is seen and costs one read.
  * Callers at the same time share one run; a run yields to the event loop
  * between containers, so nothing waits on it for more than a few ms. One pod
- * that cannot be read never fails the others.
+ * that cannot be read never fails the others. A sample is shared only while
+ * the same pods and containers run as when it began: who has just started a
+ * container finds it in the next list.
  */
 import { dirname } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -42,8 +44,8 @@ class HostSampler implements Sampler {
   readonly #rates = new CpuRates();
   readonly #layers: LayerCache;
   #known = new Set<string>();
-  #last: { atMs: number; pods: readonly SandboxSample[] } | undefined;
-  #running: Promise<readonly SandboxSample[]> | undefined;
+  #last: { ids: Ids; atMs: number; pods: readonly SandboxSample[] } | undefined;
+  #running: { ids: Ids; pods: Promise<readonly SandboxSample[]> } | undefined;
   #closed = false;
 
   constructor(deps: SamplerDeps) {
@@ -54,11 +56,11 @@ class HostSampler implements Sampler {
   }
 
   async sample(maxAgeMs = DEFAULT_MAX_AGE_MS): Promise<readonly SandboxSample[]> {
-    if (this.#last !== undefined && performance.now() - this.#last.atMs <= maxAgeMs) return this.#last.pods;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    const [last, running, { ids }] = [this.#last, this.#running, this.#live()];
+    if (last !== undefined && performance.now() - last.atMs <= maxAgeMs && sameIds(last.ids, ids)) return last.pods;
+    if (running !== undefined && !sameIds(running.ids, ids)) await running.pods.catch(() => undefined); // its own callers are told
+    this.#running ??= this.#begin(); // one that another caller began meanwhile is younger than this call
+    return this.#running.pods;
   }
 
   async sandbox(id: string): Promise<SandboxSample | undefined> {
@@ -81,10 +83,23 @@ class HostSampler implements Sampler {
     this.#last = undefined;
   }
 
-  async #run(): Promise<readonly SandboxSample[]> {
-    if (this.#closed) return [];
+  #live(): Live {
     const ready = this.#deps.sandboxes.list({ state: 'ready' });
-    const running = Map.groupBy(this.#deps.containers.list({ state: 'running' }), (record) => record.sandboxId);
+    const running = this.#deps.containers.list({ state: 'running' });
+    return { ready, running, ids: new Set([...ready, ...running].map(({ id }) => id)) };
+  }
+
+  #begin(): { ids: Ids; pods: Promise<readonly SandboxSample[]> } {
+    const live = this.#live();
+    const pods = this.#run(live).finally(() => {
+      this.#running = undefined;
+    });
+    return { ids: live.ids, pods };
+  }
+
+  async #run({ ids, ready, running: containers }: Live): Promise<readonly SandboxSample[]> {
+    if (this.#closed) return [];
+    const running = Map.groupBy(containers, (record) => record.sandboxId);
     const shared = sharedParents(ready, dirname(this.#deps.cgroups.leafPath(this.#deps.defaultCgroupParent, '')));
     const slice = new Slice();
     const read = new Set<string>();
@@ -92,7 +107,7 @@ class HostSampler implements Sampler {
     for (const record of ready) pods.push(await this.#pod(record, running.get(record.id) ?? [], { shared, slice, read }));
     await this.#addLayers(pods);
     this.#prune(pods, read);
-    this.#last = { atMs: performance.now(), pods };
+    this.#last = { ids, atMs: performance.now(), pods };
     return pods;
   }
 
@@ -168,6 +183,18 @@ class HostSampler implements Sampler {
     if (this.#closed) this.close(); // closed while it ran
   }
 }
+
+/** What there is to sample at one moment. */
+interface Live {
+  ready: readonly Readonly<SandboxRecord>[];
+  running: readonly Readonly<ContainerRecord>[];
+  ids: Ids;
+}
+
+/** Of the ready pods and the running containers. */
+type Ids = ReadonlySet<string>;
+
+const sameIds = (one: Ids, other: Ids): boolean => one.size === other.size && one.isSubsetOf(other);
 
 /** What one run carries along. */
 interface Run {

@@ -36,9 +36,9 @@ export interface SandboxSample {
   containers: ContainerSample[];
 }
 
-/** Sampler of every ready pod. A sample younger than its freshness bound is reused. */
+/** Sampler of every ready pod. A sample younger than its freshness bound is reused while the same pods and containers run. */
 export interface Sampler {
-  /** Fresh within `maxAgeMs` (default 1000). Synchronous work in slices below 5 ms. */
+  /** Fresh within `maxAgeMs` (default 1000), and with everything that runs at the call. Synchronous work in slices below 5 ms. */
   sample(maxAgeMs?: number): Promise<readonly SandboxSample[]>;
   sandbox(id: string): Promise<SandboxSample | undefined>;
   container(id: string): Promise<ContainerSample | undefined>;

@@ -17,6 +17,8 @@ export class Records<R extends { readonly id: string }> {
   readonly #table: Table<R>;
   readonly #naming: RecordsNaming;
   readonly #byId = new Map<string, Readonly<R>>();
+  /** Observed, and not on disk yet. */
+  readonly #behind = new Set<string>();
 
   constructor(table: Table<R>, naming: RecordsNaming) {
     this.#table = table;
@@ -29,6 +31,8 @@ export class Records<R extends { readonly id: string }> {
     this.#table.put(record.id, record);
     const frozen = Object.freeze(record);
     this.#byId.set(record.id, frozen);
+    this.#behind.delete(record.id);
+    this.#catchUp();
     return frozen;
   }
 
@@ -38,10 +42,39 @@ export class Records<R extends { readonly id: string }> {
     return before === undefined ? undefined : this.put({ ...before, ...change });
   }
 
+  /**
+   * As update(), for what has happened: it is so whether or not the disk takes
+   * it. What could not be written is written with a later change; a start in
+   * between finds the same out again.
+   */
+  observe(id: string, change: Partial<R>): Readonly<R> | undefined {
+    const before = this.#byId.get(id);
+    if (before === undefined) return undefined;
+    const frozen = Object.freeze({ ...before, ...change });
+    this.#byId.set(id, frozen);
+    this.#behind.add(id);
+    this.#catchUp();
+    return frozen;
+  }
+
   /** Idempotent. */
   delete(id: string): void {
     this.#table.delete(id);
     this.#byId.delete(id);
+    this.#behind.delete(id);
+    this.#catchUp();
+  }
+
+  #catchUp(): void {
+    for (const id of this.#behind) {
+      const record = this.#byId.get(id);
+      try {
+        if (record !== undefined) this.#table.put(id, record);
+      } catch {
+        return; // the disk is full or broken still: whoever wants something new is told so
+      }
+      this.#behind.delete(id);
+    }
   }
 
   /** By exact id. */

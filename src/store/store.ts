@@ -7,10 +7,10 @@
  * (the WAL is in the page cache); what must survive power loss is written
  * inside `durable()`, which syncs the WAL before it returns.
  */
-import { mkdirSync } from 'node:fs';
+import { appendFileSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { messageOf, RuntimeError } from '../errors/index.ts';
+import { diskError, messageOf, RuntimeError } from '../errors/index.ts';
 import { decodeRow, encodeRow } from './codec.ts';
 import { migrate, type TableName } from './schema.ts';
 
@@ -20,6 +20,8 @@ export type { TableName } from './schema.ts';
 export interface StoreOptions {
   /** File path, or ':memory:'. */
   path: string;
+  /** Told of a row that cannot be read; it is left out, and what it stood for is unknown from then on. */
+  damaged?: (row: { table: TableName; id: string; problem: string }) => void;
 }
 
 /** Documents of one kind. Every method is synchronous and well under 1 ms. */
@@ -29,7 +31,7 @@ export interface Table<T> {
   put(id: string, value: T): void;
   /** True when the row was there. */
   delete(id: string): boolean;
-  /** Every row, in order of id. */
+  /** Every row that can be read, in order of id. */
   all(): { id: string; value: T }[];
 }
 
@@ -57,7 +59,7 @@ export function openStore(options: StoreOptions): Store {
     }
   };
   return {
-    table: <T>(name: TableName) => new SqliteTable<T>(db, name),
+    table: <T>(name: TableName) => new SqliteTable<T>(db, name, options.damaged ?? (() => undefined)),
     transaction,
     durable(fn) {
       db.exec('PRAGMA synchronous=FULL');
@@ -73,12 +75,30 @@ export function openStore(options: StoreOptions): Store {
   };
 }
 
+/** SQLite writes the log back and begins it anew at 1000 pages (wal_autocheckpoint), each 4096 bytes with a header of 24 (fileformat2). */
+const LOG_BYTES = 1001 * (4096 + 24) + 32;
+
+/**
+ * Gives the write-ahead log its full length at once, so that on a full disk
+ * what is there can still be removed: that is what frees it. Zeros behind the
+ * last valid frame are no frames (fileformat2, WAL format).
+ */
+function reserveLog(path: string): void {
+  try {
+    const missing = LOG_BYTES - statSync(`${path}-wal`).size;
+    if (missing > 0) appendFileSync(`${path}-wal`, Buffer.alloc(missing));
+  } catch (error) {
+    if (diskError(error, '') === error) throw error; // a disk that is full already: the next start tries again
+  }
+}
+
 function open(path: string): DatabaseSync {
   try {
     if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const db = new DatabaseSync(path);
     db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=2000; PRAGMA foreign_keys=ON');
     migrate(db);
+    if (path !== ':memory:') reserveLog(path);
     return db;
   } catch (error) {
     if (error instanceof RuntimeError) throw error;
@@ -99,9 +119,11 @@ class SqliteTable<T> implements Table<T> {
   readonly #delete: StatementSync;
   readonly #all: StatementSync;
   readonly #name: TableName;
+  readonly #damaged: NonNullable<StoreOptions['damaged']>;
 
-  constructor(db: DatabaseSync, name: TableName) {
+  constructor(db: DatabaseSync, name: TableName, damaged: NonNullable<StoreOptions['damaged']>) {
     this.#name = name;
+    this.#damaged = damaged;
     this.#get = db.prepare(`SELECT body FROM ${name} WHERE id = ?`);
     this.#put = db.prepare(`INSERT INTO ${name} (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body`);
     this.#delete = db.prepare(`DELETE FROM ${name} WHERE id = ?`);
@@ -110,7 +132,7 @@ class SqliteTable<T> implements Table<T> {
 
   get(id: string): T | undefined {
     const row = this.#guard('reading', () => this.#get.get(id));
-    return row === undefined ? undefined : (decodeRow(String(row.body)) as T);
+    return row === undefined ? undefined : this.#decode(id, String(row.body));
   }
 
   put(id: string, value: T): void {
@@ -123,7 +145,20 @@ class SqliteTable<T> implements Table<T> {
 
   all(): { id: string; value: T }[] {
     const rows = this.#guard('reading', () => this.#all.all());
-    return rows.map((row) => ({ id: String(row.id), value: decodeRow(String(row.body)) as T }));
+    return rows.flatMap((row) => {
+      const id = String(row.id);
+      const value = this.#decode(id, String(row.body));
+      return value === undefined ? [] : [{ id, value }];
+    });
+  }
+
+  #decode(id: string, body: string): T | undefined {
+    try {
+      return decodeRow(body) as T;
+    } catch (error) {
+      this.#damaged({ table: this.#name, id, problem: messageOf(error) });
+      return undefined;
+    }
   }
 
   #guard<R>(doing: string, work: () => R): R {

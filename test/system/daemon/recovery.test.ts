@@ -1,9 +1,10 @@
 import '../../fixtures/private-netns.ts';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { cri, runtimeService } from '../../../src/gen/index.ts';
 import { startDaemon } from '../../fixtures/daemon.ts';
+import { leftovers } from '../../fixtures/leftovers.ts';
 import { busyboxImage, Pods } from '../../fixtures/pods.ts';
 import { startRegistry } from '../../fixtures/registry.ts';
 
@@ -63,42 +64,6 @@ t.test('a kill at any moment of a pod’s start leaves nothing half-made', async
       t.equal(state, cri.PodSandboxState.SANDBOX_READY, 'what is listed is whole');
       await client.call(runtimeService.RemovePodSandbox, { podSandboxId: id ?? '' });
     }
-    let left = leftovers();
-    // the kernel takes a veth away some time after its namespace
-    for (let tries = 0; tries < 50 && left.length > 0; tries += 1) {
-      await delay(50);
-      left = leftovers();
-    }
-    t.same(left, [], `round ${round}: nothing is left`);
+    t.same(await leftovers(daemon), [], `round ${round}: nothing is left`);
   }
 });
-
-function leftovers(): string[] {
-  const processes = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        const ours = readFileSync(`/proc/${pid}/environ`, 'utf8').includes(daemon.state) || command.includes(daemon.state);
-        return ours && Number(pid) !== daemon.pid() ? [`process ${command}`] : [];
-      } catch {
-        return []; // gone meanwhile
-      }
-    });
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .filter((line) => line.includes(daemon.dir));
-  const directories = ['sandboxes', 'ctr', 'exits', 'oci/runc', 'oci/crun']
-    .flatMap((name) => list(`${daemon.state}/${name}`))
-    .concat(list(`${daemon.root}/containers`));
-  const links = readdirSync('/sys/class/net').filter((name) => name !== 'lo' && name !== 'berth0');
-  return [...processes, ...mounts, ...directories, ...links];
-}
-
-function list(path: string): string[] {
-  try {
-    return readdirSync(path).map((name) => `${path}/${name}`);
-  } catch {
-    return []; // not made
-  }
-}

@@ -49,3 +49,29 @@ t.test('mounts elsewhere do not count, and an octal escape is undone', async (t)
   const odd = detectLayout(V2.replace('/sys/fs/cgroup', '/tmp/a\\040b'), '/tmp/a b', () => 'cpu');
   t.equal(odd.unified, '/tmp/a b');
 });
+
+t.test('what a later mount hides does not count, what is mounted upon that does', async (t) => {
+  const root = '20 20 0:2 / / rw - rootfs rootfs rw\n';
+  const sys = '23 20 0:21 / /sys rw - sysfs sysfs rw\n';
+  const hidden = root + sys + TMPFS + MEMORY + UNIFIED;
+  const cover = '50 31 0:40 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n';
+  const above = JOINT.replace('33 31', '51 50');
+  t.equal(detect(hidden).mode, 'hybrid');
+  t.equal(detect(hidden.replace('20 20', '20 7')).mode, 'hybrid', 'the root’s parent is out of sight in a mount namespace');
+  t.same(detect(hidden + cover + above), {
+    mode: 'v1',
+    legacy: { cpu: '/sys/fs/cgroup/cpu,cpuacct', cpuacct: '/sys/fs/cgroup/cpu,cpuacct' },
+    controllers: ['cpu', 'cpuacct'],
+  });
+  t.throws(
+    () => detect(`${hidden}60 23 0:41 / /sys/fs rw - tmpfs tmpfs rw\n`),
+    { name: 'RuntimeError', reason: 'CGROUP_FAILED' },
+    'a directory above it',
+  );
+  t.throws(
+    () => detect(`${hidden}61 23 0:42 / /sys rw - sysfs sysfs rw\n`),
+    { name: 'RuntimeError', reason: 'CGROUP_FAILED' },
+    'its whole file system',
+  );
+  t.equal(detect(`${hidden}62 31 0:43 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n`, 'cpu').mode, 'v2', 'a new hierarchy over the old ones');
+});

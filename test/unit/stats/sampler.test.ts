@@ -120,6 +120,34 @@ t.test('callers at the same time share a run, later ones a fresh sample', async 
   t.equal((await s.sandbox('p'))!.record.id, 'p');
 });
 
+t.test('what started a moment ago is in the next sample, what ended is not, however young the last one is', async (t) => {
+  const w = world([sandbox('p')], [container('a', 'p')]);
+  const s = sampler(w);
+  const ids = async () => (await s.sample(60_000)).flatMap((pod) => pod.containers.map(({ record }) => record.id));
+  t.same(await ids(), ['a']);
+  w.containers = [...w.containers, container('b', 'p')];
+  w.readings.set('/berth/berth-b', reading());
+  t.same(await ids(), ['a', 'b']);
+  w.containers = w.containers.slice(1);
+  t.same(await ids(), ['b']);
+  w.pods = [];
+  t.same(await s.sample(60_000), []);
+});
+
+t.test('a container that starts while a run is under way is in the sample of whoever asks after that', async (t) => {
+  const w = world([sandbox('p')], [container('a', 'p')]);
+  const walk = Promise.withResolvers<undefined>();
+  const s = sampler(w, { writableLayer: () => walk.promise });
+  const early = s.sample();
+  w.containers = [...w.containers, container('b', 'p')];
+  w.readings.set('/berth/berth-b', reading());
+  const [late, later] = [s.sample(), s.sample()];
+  walk.resolve(undefined);
+  t.equal((await early)[0]!.containers.length, 1);
+  t.equal((await late)[0]!.containers.length, 2);
+  t.equal(await late, await later, 'and they share one run');
+});
+
 t.test('what fails is left out and does not fail the rest', async (t) => {
   const w = world([sandbox('p'), sandbox('q')], [container('a', 'p'), container('gone', 'p')]);
   w.readings.delete('/berth/berth-gone');

@@ -82,3 +82,52 @@ t.test('records are answered from memory by id and unique prefix', async (t) => 
   records.delete('abc1');
   t.equal(records.find('abc1', all), undefined);
 });
+
+t.test('a damaged row is told of and left out; the others are there', async (t) => {
+  const path = join(t.testdir(), 'berth.db');
+  using store = openStore({ path });
+  store.table<Row>('sandboxes').put('whole', { id: 'whole', size: 1n });
+  store.table<Row>('sandboxes').put('torn', { id: 'torn', size: 1n });
+  using db = new DatabaseSync(path);
+  db.exec(`UPDATE sandboxes SET body = '{"id":"to' WHERE id = 'torn'`);
+  const told: unknown[] = [];
+  using again = openStore({ path, damaged: (row) => told.push(row) });
+  const table = again.table<Row>('sandboxes');
+  t.same(
+    table.all().map(({ id }) => id),
+    ['whole'],
+  );
+  t.equal(table.get('torn'), undefined);
+  t.match(told, [
+    { table: 'sandboxes', id: 'torn', problem: /JSON/ },
+    { table: 'sandboxes', id: 'torn', problem: /JSON/ },
+  ]);
+});
+
+t.test('what happened is remembered though the disk refuses it, and written when it can be', async (t) => {
+  const rows = new Map<string, Row>();
+  let broken = false;
+  const records = new Records<Row>(
+    {
+      get: (id) => rows.get(id),
+      all: () => [],
+      delete: (id) => rows.delete(id),
+      put(id, value) {
+        if (broken) throw new Error('disk full');
+        rows.set(id, value);
+      },
+    },
+    { noun: 'pod sandbox', notFound: 'SANDBOX_NOT_FOUND' },
+  );
+  records.put({ id: 'a', size: 1n });
+  broken = true;
+  t.throws(() => records.update('a', { size: 2n }), { message: 'disk full' }, 'an intent is refused');
+  t.match(records.get('a'), { size: 1n });
+  t.match(records.observe('a', { size: 3n }), { size: 3n });
+  t.match(records.get('a'), { size: 3n });
+  t.match(rows.get('a'), { size: 1n });
+  t.equal(records.observe('b', { size: 3n }), undefined, 'what is not there is not made');
+  broken = false;
+  records.put({ id: 'c', size: 4n });
+  t.match(rows.get('a'), { size: 3n });
+});
