@@ -7,8 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { sleep } from '../async/index.ts';
 import { RuntimeError } from '../errors/index.ts';
-import type { ProcessRef } from '../sandbox/index.ts';
-import { isAlive } from '../sys/index.ts';
+import { isAlive, type ProcessRef } from '../sys/index.ts';
 import type { ContainerHost } from './host.ts';
 import type { ContainerRecord } from './types.ts';
 
@@ -96,16 +95,21 @@ export class Stops {
     });
     const giveUpAt = performance.now() + KILL_WAIT_MS;
     await Promise.race([end, Promise.resolve()]);
-    while (!done) {
-      // one that ends by itself meanwhile takes its cgroup away from under the runtime: only its end counts
-      const failure: unknown = await host.runtime.kill(record.id, record.handler, SIGKILL, { all: true }).catch((error: unknown) => error);
-      await host.cgroups.kill(record.cgroupPath);
+    for (let round = 0; !done; round += 1) {
+      // one that ends by itself meanwhile takes its cgroup away from under the killer: only its end counts
+      const failure: unknown = await kill(host, record, round > 0).catch((error: unknown) => error);
       const timer = new AbortController();
       await Promise.race([end, sleep(KILL_REPEAT_MS, timer.signal).catch(() => undefined)]);
       timer.abort();
       if (!done && performance.now() > giveUpAt) throw failure ?? stuck(record);
     }
   }
+}
+
+/** Kills the cgroup, which is quick; what that did not end (a sandboxed runtime's guest, say) the OCI runtime is asked to kill. */
+async function kill(host: ContainerHost, record: Readonly<ContainerRecord>, again: boolean): Promise<void> {
+  await host.cgroups.kill(record.cgroupPath);
+  if (again) await host.runtime.kill(record.id, record.handler, SIGKILL, { all: true });
 }
 
 function stuck(record: Readonly<ContainerRecord>): RuntimeError {

@@ -3,7 +3,8 @@
  * converts. Source of the fields: api.proto ContainerConfig and relatives.
  */
 import type { ContainerId, ImageId, SandboxId } from '../ids/index.ts';
-import type { IdMapping, LinuxResources, NamespaceOptions, ProcessRef, SecurityProfile, SelinuxOptions } from '../sandbox/index.ts';
+import type { IdMapping, LinuxResources, NamespaceOptions, SecurityProfile, SelinuxOptions } from '../sandbox/index.ts';
+import type { ProcessRef } from '../sys/index.ts';
 
 /** api.proto ImageSpec. */
 export interface ImageSpec {

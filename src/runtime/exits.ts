@@ -14,9 +14,9 @@ import { existsSync, type FSWatcher, mkdirSync, readFileSync, rmSync, statSync, 
 import { join } from 'node:path';
 import { errnoOf, messageOf } from '../errors/index.ts';
 import type { Logger } from '../log/index.ts';
-import { awaitExit, type ExitStatus, type ExitWaiter, isAlive, nowNs, releaseLoop } from '../sys/index.ts';
+import { awaitExit, type ExitStatus, type ExitWaiter, isAlive, nowNs, type ProcessRef, releaseLoop } from '../sys/index.ts';
 import { exitCodeOf } from './status.ts';
-import type { ContainerExited, RuntimeProcess } from './types.ts';
+import type { ContainerExited } from './types.ts';
 
 /** How long a living monitor may take from the process's end to the exit file: it drains the output to a disk that may be slow. */
 const EXIT_FILE_GRACE_MS = 10_000;
@@ -25,8 +25,8 @@ const EXIT_FILE_GRACE_MS = 10_000;
 export interface Watched {
   id: string;
   bundleDir: string;
-  init: RuntimeProcess;
-  monitor: RuntimeProcess;
+  init: ProcessRef;
+  monitor: ProcessRef;
 }
 
 interface Entry extends Watched {

@@ -10,7 +10,7 @@ import { abortError } from '../async/index.ts';
 import type { HandlerConfig } from '../config/index.ts';
 import { messageOf, RuntimeError } from '../errors/index.ts';
 import type { Logger } from '../log/index.ts';
-import { becomeSubreaper, type ExitWaiter, nowNs, signalProcess, startTicks } from '../sys/index.ts';
+import { becomeSubreaper, type ExitWaiter, nowNs, type ProcessRef, signalProcess, startTicks } from '../sys/index.ts';
 import { execSync } from './exec.ts';
 import { Exits } from './exits.ts';
 import { call, type Handler, type RuntimeCgroupDriver, saidBy, stateDirectory, succeeded } from './handler.ts';
@@ -18,7 +18,7 @@ import { findMonitors, startMonitor } from './monitor.ts';
 import { type Probed, probe } from './probe.ts';
 import { release } from './release.ts';
 import { reopenLog } from './reopen.ts';
-import type { AdoptRequest, ContainerExited, CreateRequest, ExecRequest, HandlerInfo, OciRuntime, RuntimeProcess } from './types.ts';
+import type { AdoptRequest, ContainerExited, CreateRequest, ExecRequest, HandlerInfo, OciRuntime } from './types.ts';
 import { explain, saysNoProcess } from './words.ts';
 
 /** How long start, kill and update may take: 40 ms in health, and a loaded node is forgiven a lot. */
@@ -61,8 +61,8 @@ export async function createOciRuntime(options: OciRuntimeOptions): Promise<OciR
 const probeAll = (options: OciRuntimeOptions): Promise<Probed[]> => Promise.all(options.handlers.map((handler) => probe(handler, options)));
 
 interface Processes {
-  init: RuntimeProcess;
-  monitor: RuntimeProcess;
+  init: ProcessRef;
+  monitor: ProcessRef;
 }
 
 class ProbedRuntime implements OciRuntime {
@@ -242,7 +242,7 @@ class ProbedRuntime implements OciRuntime {
   }
 
   /** The monitor of a container nobody created or adopted here. Looking at all of /proc is for real remains only. */
-  #strayMonitor(handler: Handler, id: string): RuntimeProcess | undefined {
+  #strayMonitor(handler: Handler, id: string): ProcessRef | undefined {
     if (!this.#strays.delete(id) && !existsSync(stateDirectory(handler, id))) return undefined;
     const pid = findMonitors(this.#options.exitDir).find((monitor) => monitor.id === id)?.pid;
     const ticks = pid === undefined ? undefined : startTicks(pid);
@@ -254,7 +254,7 @@ const unusable = (what: string): RuntimeError =>
   new RuntimeError('precondition', 'NO_USABLE_RUNTIME', `${what}; run \`berth doctor\` and install crun or runc`);
 
 /** A process that has just been told of. One that ended already gets a reference that no process can match. */
-const refer = (pid: number): RuntimeProcess => ({ pid, startTicks: startTicks(pid) ?? -1n });
+const refer = (pid: number): ProcessRef => ({ pid, startTicks: startTicks(pid) ?? -1n });
 
 function createError(handler: Handler, log: string, program: string): RuntimeError {
   const { blame, words, advice } = explain(log, program);

@@ -6,9 +6,8 @@
 import { existsSync } from 'node:fs';
 import { sleep } from '../async/index.ts';
 import { RuntimeError } from '../errors/index.ts';
-import { isAlive, SIGNALS, signalProcess } from '../sys/index.ts';
+import { isAlive, type ProcessRef, SIGNALS, signalProcess } from '../sys/index.ts';
 import { call, type Handler, saidBy, stateDirectory, succeeded } from './handler.ts';
-import type { RuntimeProcess } from './types.ts';
 import { explain } from './words.ts';
 
 /** How long a killed process may take to go before the runtime is asked to force it. */
@@ -23,8 +22,8 @@ const POLL_MS = 2;
 export interface Remains {
   handler: Handler;
   id: string;
-  init?: RuntimeProcess;
-  monitor?: RuntimeProcess;
+  init?: ProcessRef;
+  monitor?: ProcessRef;
 }
 
 /** Kills and removes; idempotent. Throws PROGRAM_FAILED when the runtime cannot delete its container. */
@@ -55,7 +54,7 @@ async function deleteState(handler: Handler, id: string, stopped: boolean): Prom
 }
 
 /** Waits until the process has ended, at most `timeoutMs`. */
-async function gone(ref: RuntimeProcess, timeoutMs: number): Promise<void> {
+async function gone(ref: ProcessRef, timeoutMs: number): Promise<void> {
   const giveUpAt = performance.now() + timeoutMs;
   while (isAlive(ref) && performance.now() < giveUpAt) await sleep(POLL_MS);
 }

@@ -1,4 +1,5 @@
 /** OCI runtimes, their monitor, and how containers end. Knows nothing of pods. */
+import type { ProcessRef } from '../sys/index.ts';
 
 /** One configured and probed OCI runtime. */
 export interface HandlerInfo {
@@ -13,12 +14,6 @@ export interface HandlerInfo {
   problem: string;
   /** From `features`: recursive read-only mounts, idmapped mounts. */
   features: { recursiveReadOnlyMounts: boolean; idmapMounts: boolean };
-}
-
-/** A process by pid and start time. */
-export interface RuntimeProcess {
-  pid: number;
-  startTicks: bigint;
 }
 
 /** How to make a container; the bundle holds config.json and the mounted rootfs. */
@@ -64,8 +59,8 @@ export interface AdoptRequest {
   id: string;
   handler: string;
   bundleDir: string;
-  init: RuntimeProcess;
-  monitor: RuntimeProcess;
+  init: ProcessRef;
+  monitor: ProcessRef;
 }
 
 /** The OCI runtime port of the container domain. */
@@ -75,7 +70,7 @@ export interface OciRuntime {
   /** '' is the default; throws UNKNOWN_RUNTIME_HANDLER or NO_USABLE_RUNTIME. */
   resolve(name: string): HandlerInfo;
   /** Creates without starting: conmon and the runtime's init wait. On failure nothing is left. */
-  create(request: CreateRequest, signal: AbortSignal): Promise<{ init: RuntimeProcess; monitor: RuntimeProcess }>;
+  create(request: CreateRequest, signal: AbortSignal): Promise<{ init: ProcessRef; monitor: ProcessRef }>;
   /** Runs the user's process. Throws START_FAILED with the runtime's own words. */
   start(id: string, handler: string, signal: AbortSignal): Promise<void>;
   /** Sends a signal to the first process, or to all of the container's. ESRCH is success. */

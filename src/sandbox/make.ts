@@ -7,12 +7,12 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { inOwnTurn } from '../async/index.ts';
 import type { Attachment } from '../network/index.ts';
-import { loopbackUp, pinNamespaces, unmount } from '../sys/index.ts';
+import { loopbackUp, type ProcessRef, pinNamespaces, unmount } from '../sys/index.ts';
 import { makeSandboxFiles, sandboxPaths } from './files.ts';
 import type { SandboxHost } from './host.ts';
 import { spawnPause } from './pause.ts';
 import { applySysctls } from './sysctl.ts';
-import type { ProcessRef, SandboxRecord, SandboxSpec } from './types.ts';
+import type { SandboxRecord, SandboxSpec } from './types.ts';
 
 /** Which namespaces a pod gets of its own, as pin files. */
 export function plannedPins(spec: SandboxSpec, dir: string): SandboxRecord['pins'] {

@@ -9,8 +9,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { RuntimeError } from '../errors/index.ts';
-import { isAlive, SIGNALS, signalProcess, spawn, startTicks } from '../sys/index.ts';
-import type { ProcessRef } from './types.ts';
+import { isAlive, type ProcessRef, SIGNALS, signalProcess, spawn, startTicks } from '../sys/index.ts';
 
 /** Uid and gid of the pause process: what Kubernetes' pause image uses. */
 const PAUSE_ID = 65535;

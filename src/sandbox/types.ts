@@ -5,6 +5,7 @@
 import type { LifecycleEvent } from '../events/index.ts';
 import type { SandboxId } from '../ids/index.ts';
 import type { Attachment, DnsConfig, PortMapping } from '../network/index.ts';
+import type { ProcessRef } from '../sys/index.ts';
 
 /** Which namespace a process joins (api.proto NamespaceMode). */
 export type NamespaceMode = 'pod' | 'container' | 'node' | 'target';
@@ -98,13 +99,6 @@ export interface SandboxSpec {
   selinux?: SelinuxOptions;
   resources?: LinuxResources;
   overhead?: LinuxResources;
-}
-
-/** A process by pid and start time, so that a recycled pid is never taken for it. */
-export interface ProcessRef {
-  pid: number;
-  /** Clock ticks after boot, /proc/PID/stat field 22. */
-  startTicks: bigint;
 }
 
 /** api.proto PodSandboxState. */
