@@ -5,8 +5,8 @@ export interface Figure {
   readonly unit: 'ms' | 'MiB';
   readonly berth: number;
   readonly peers: Readonly<Record<string, number>>;
-  /** berth / the first peer: below 1 is better. */
-  readonly ratio: number | undefined;
+  /** berth / the first peer: below 1 is better; null without a peer. */
+  readonly ratio: number | null;
   /** What is wanted, as a sentence such as '<= 90 MiB'; '' where nothing is. */
   readonly goal: string;
   readonly met: boolean | undefined;
@@ -18,7 +18,7 @@ export function figure(o: Pick<Figure, 'scenario' | 'metric' | 'unit' | 'berth' 
   const [peer] = Object.values(o.peers);
   return {
     ...measured,
-    ratio: peer === undefined || peer === 0 ? undefined : o.berth / peer,
+    ratio: peer === undefined || peer === 0 ? null : o.berth / peer,
     goal: atMost === undefined ? '' : `<= ${atMost} ${o.unit}`,
     met: atMost === undefined ? undefined : o.berth <= atMost,
   };
