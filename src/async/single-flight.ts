@@ -2,7 +2,7 @@
  * Callers with the same key share one piece of work. The work belongs to
  * nobody: a caller whose signal aborts leaves alone, and the others keep
  * waiting. When the last one left, the work's own signal aborts, unless the
- * result is wanted all the same (`abandoned`).
+ * result is wanted all the same (`detached`).
  */
 import { abortable } from './deadline.ts';
 
@@ -13,24 +13,24 @@ interface Flight<T> {
 }
 
 /** Options of one joining caller. */
-export interface JoinOptions<T> {
+export interface JoinOptions {
   signal: AbortSignal;
-  /** Set to let the work finish when every caller has left; then called with its value. The first caller's counts. */
-  abandoned?: (value: T) => void;
+  /** Let the work finish when every caller has left. */
+  detached?: boolean;
 }
 
 export class SingleFlight<K, T> {
   readonly #flights = new Map<K, Flight<T>>();
 
   /** Joins the work of `key`, starting it when there is none. */
-  async join(key: K, options: JoinOptions<T>, start: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const flight = this.#flights.get(key) ?? this.#launch(key, options.abandoned, start);
+  async join(key: K, options: JoinOptions, start: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const flight = this.#flights.get(key) ?? this.#launch(key, start);
     flight.waiters += 1;
     try {
       return await abortable(flight.promise, options.signal);
     } finally {
       flight.waiters -= 1;
-      if (flight.waiters === 0 && options.abandoned === undefined) {
+      if (flight.waiters === 0 && options.detached !== true) {
         if (this.#flights.get(key) === flight) this.#flights.delete(key);
         flight.controller.abort();
       }
@@ -42,16 +42,13 @@ export class SingleFlight<K, T> {
     return this.#flights.has(key);
   }
 
-  #launch(key: K, abandoned: JoinOptions<T>['abandoned'], start: (signal: AbortSignal) => Promise<T>): Flight<T> {
+  #launch(key: K, start: (signal: AbortSignal) => Promise<T>): Flight<T> {
     const controller = new AbortController();
     const promise = start(controller.signal).finally(() => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     });
     const flight: Flight<T> = { promise, controller, waiters: 0 };
-    promise.then(
-      (value) => flight.waiters === 0 && abandoned?.(value),
-      () => undefined, // each waiter sees the failure through join()
-    );
+    promise.catch(() => undefined); // each waiter sees the failure through join()
     this.#flights.set(key, flight);
     return flight;
   }

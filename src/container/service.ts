@@ -16,6 +16,7 @@ import type { LifecycleEventKind } from '../events/index.ts';
 import type { ContainerId } from '../ids/index.ts';
 import type { ContainerExited } from '../runtime/index.ts';
 import { type PodContainers, sandboxState } from '../sandbox/index.ts';
+import { sameDocument } from '../store/index.ts';
 import { nowNs } from '../sys/index.ts';
 import { type CreateInput, createContainer, notReady, prepareRecord } from './create.ts';
 import { execInContainer } from './exec.ts';
@@ -44,8 +45,6 @@ export class Containers implements ContainerService, PodContainers {
   readonly #host: ContainerHost;
   readonly #queue = new KeyedQueue<string>();
   readonly #creates = new SingleFlight<string, ContainerId>();
-  /** Created containers whose id may not have reached its caller, who gave up or lost the connection: the retry gets it. */
-  readonly #parked = new Set<string>();
   readonly #exits = new Map<string, PromiseWithResolvers<void>>();
   readonly #stops: Stops;
 
@@ -65,17 +64,16 @@ export class Containers implements ContainerService, PodContainers {
   async recover(): Promise<void> {
     const sandboxes = new Set<string>(this.#host.sandboxes.list({}).map(({ id }) => id));
     await recoverContainers(this.#host, (id) => sandboxes.has(id));
-    for (const { id } of this.list({ state: 'created' })) this.#parked.add(id); // nobody knows which answers arrived before the end
   }
 
   async create(sandboxId: string, spec: ContainerSpec, signal: AbortSignal): Promise<ContainerId> {
     const sandbox = this.#host.sandboxes.get(sandboxId);
     const key = [sandbox.id, spec.metadata.name, spec.metadata.attempt].join('/');
     if (!this.#creates.has(key)) {
-      const parked = this.#existing(sandbox.id, spec);
-      if (parked !== undefined) return parked;
+      const made = this.#existing(sandbox.id, spec);
+      if (made !== undefined) return made;
     }
-    return this.#creates.join(key, { signal, abandoned: (id) => this.#parked.add(id) }, () => this.#create({ sandbox, spec }));
+    return this.#creates.join(key, { signal, detached: true }, () => this.#create({ sandbox, spec }));
   }
 
   async start(id: string, signal: AbortSignal): Promise<void> {
@@ -152,12 +150,17 @@ export class Containers implements ContainerService, PodContainers {
     throw new RuntimeError('precondition', 'CONTAINER_NOT_RUNNING', `the container ${record.spec.metadata.name} is ${state}: ${rule}`);
   }
 
+  /**
+   * The container of this name and attempt, if it is there, not started and what
+   * is asked for: an answer can be lost on its way, so a retry gets the same one
+   * again.
+   */
   #existing(sandboxId: string, spec: ContainerSpec): ContainerId | undefined {
     const { name, attempt } = spec.metadata;
     for (const record of this.#host.records.values()) {
       if (!visible(record) || record.sandboxId !== sandboxId) continue;
       if (record.spec.metadata.name !== name || record.spec.metadata.attempt !== attempt) continue;
-      if (this.#parked.has(record.id) && containerState(record) === 'created') return record.id;
+      if (containerState(record) === 'created' && sameDocument(spec, record.spec)) return record.id;
       throw new RuntimeError(
         'already-exists',
         'CONTAINER_EXISTS',
@@ -271,7 +274,6 @@ export class Containers implements ContainerService, PodContainers {
       if (record === undefined) return; // a concurrent removal was first
       await discardContainer(this.#host, record);
       this.#host.records.delete(id);
-      this.#parked.delete(id);
       this.#exits.delete(id);
       if (visible(record)) this.#publish('deleted', record);
       this.#host.log.info({ container: id, sandbox: record.sandboxId, name: record.spec.metadata.name }, 'container removed');

@@ -14,6 +14,7 @@ import { abortable, KeyedQueue, SingleFlight } from '../async/index.ts';
 import { messageOf, RuntimeError } from '../errors/index.ts';
 import type { LifecycleEventKind } from '../events/index.ts';
 import { newSandboxId, type SandboxId } from '../ids/index.ts';
+import { sameDocument } from '../store/index.ts';
 import { bootId, nowNs } from '../sys/index.ts';
 import { sandboxPaths } from './files.ts';
 import type { PodContainers, SandboxHost } from './host.ts';
@@ -40,8 +41,6 @@ export class Sandboxes implements SandboxService {
   readonly #host: SandboxHost;
   readonly #queue = new KeyedQueue<string>();
   readonly #runs = new SingleFlight<string, SandboxId>();
-  /** Ready sandboxes whose id may not have reached its caller, who gave up or lost the connection: the retry gets it. */
-  readonly #parked = new Set<string>();
   readonly #unwatch = new Map<string, () => void>();
   #containers: PodContainers | undefined;
 
@@ -56,20 +55,17 @@ export class Sandboxes implements SandboxService {
 
   /** Matches the store with the machine; before anything else is called. */
   async recover(): Promise<void> {
-    await recoverSandboxes(this.#host, (record) => {
-      this.#watch(record);
-      this.#parked.add(record.id); // nobody knows which answers arrived before the end
-    });
+    await recoverSandboxes(this.#host, (record) => this.#watch(record));
   }
 
   async run(spec: SandboxSpec, signal: AbortSignal): Promise<SandboxId> {
     validateSandbox(spec);
     const key = keyOf(spec);
     if (!this.#runs.has(key)) {
-      const parked = this.#existing(spec, key);
-      if (parked !== undefined) return parked;
+      const made = this.#existing(spec, key);
+      if (made !== undefined) return made;
     }
-    return this.#runs.join(key, { signal, abandoned: (id) => this.#parked.add(id) }, () => this.#make(spec));
+    return this.#runs.join(key, { signal, detached: true }, () => this.#make(spec));
   }
 
   async stop(id: string, signal: AbortSignal): Promise<void> {
@@ -113,11 +109,14 @@ export class Sandboxes implements SandboxService {
     });
   }
 
-  /** The parked sandbox of this pod and attempt, if any; one whose caller has its id is a conflict. It stays parked: this caller may give up too. */
+  /**
+   * The sandbox of this pod and attempt, if it is there and what is asked for:
+   * an answer can be lost on its way, so a retry gets the same one again.
+   */
   #existing(spec: SandboxSpec, key: string): SandboxId | undefined {
     for (const record of this.#host.records.values()) {
       if (!visible(record) || keyOf(record.spec) !== key) continue;
-      if (this.#parked.has(record.id) && sandboxState(record) === 'ready') return record.id;
+      if (sandboxState(record) === 'ready' && sameDocument(this.#settled(spec), record.spec)) return record.id;
       const { namespace, name, attempt } = spec.metadata;
       throw new RuntimeError(
         'already-exists',
@@ -128,20 +127,25 @@ export class Sandboxes implements SandboxService {
     return undefined;
   }
 
+  /** With what the configuration fills in. */
+  #settled(spec: SandboxSpec): SandboxSpec {
+    return spec.cgroupParent === '' ? { ...spec, cgroupParent: this.#host.defaultCgroupParent } : spec;
+  }
+
   async #make(spec: SandboxSpec): Promise<SandboxId> {
     const host = this.#host;
     const begun = performance.now();
     const handler = host.runtime.resolve(spec.runtimeHandler);
-    const parent = spec.cgroupParent === '' ? host.defaultCgroupParent : spec.cgroupParent;
-    host.cgroups.checkParent(parent);
+    const settled = this.#settled(spec);
+    host.cgroups.checkParent(settled.cgroupParent);
     const id = newSandboxId();
     const record = host.records.put({
       id,
-      spec: { ...spec, cgroupParent: parent },
+      spec: settled,
       handler: handler.name,
       createdAtNs: nowNs(),
       pins: plannedPins(spec, join(sandboxPaths(host.state, id).pins)),
-      cgroupPath: host.cgroups.leafPath(parent, id),
+      cgroupPath: host.cgroups.leafPath(settled.cgroupParent, id),
       bootId: bootId(),
     });
     try {
@@ -205,7 +209,6 @@ export class Sandboxes implements SandboxService {
     if (record === undefined) return;
     await discardSandbox(host, record);
     host.records.delete(id);
-    this.#parked.delete(id);
     this.#publish('deleted', record);
     host.log.info({ sandbox: id, pod: record.spec.metadata.name }, 'sandbox removed');
   }

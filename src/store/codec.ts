@@ -26,3 +26,6 @@ export const encodeRow = (value: unknown): string => JSON.stringify(value, repla
 
 /** The value of a row's text. */
 export const decodeRow = (text: string): unknown => JSON.parse(text, reviver);
+
+/** True when two values are the same row, as what is asked for anew and what was stored. */
+export const sameDocument = (a: unknown, b: unknown): boolean => encodeRow(a) === encodeRow(b);

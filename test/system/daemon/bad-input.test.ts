@@ -82,7 +82,10 @@ t.test('sandboxes that cannot be', async (t) => {
   );
   const config = pods.sandbox();
   const id = await pods.run(config);
-  await refused(t, { name: 'CallError', status: 'ALREADY_EXISTS', reason: 'SANDBOX_EXISTS' }, () => pods.run(config));
+  await refused(t, { name: 'CallError', status: 'ALREADY_EXISTS', reason: 'SANDBOX_EXISTS' }, () =>
+    pods.run({ ...config, labels: { other: 'pod' } }),
+  );
+  t.equal(await pods.run(config), id, 'the same pod asked for again is the same sandbox: an answer may have been lost');
   await client.call(runtimeService.RemovePodSandbox, { podSandboxId: id });
 });
 

@@ -53,15 +53,22 @@ t.test('when the last caller left the work is aborted', async (t) => {
   t.notOk(flights.has('k'), 'a new caller starts anew');
 });
 
-t.test('a result that is wanted all the same is handed over when nobody waits', async (t) => {
+t.test('a result that is wanted all the same is finished when nobody waits', async (t) => {
   const flights = new SingleFlight<string, number>();
   const gate = Promise.withResolvers<number>();
   const leaver = new AbortController();
-  const kept = Promise.withResolvers<number>();
-  const left = flights.join('k', { signal: leaver.signal, abandoned: kept.resolve }, () => gate.promise);
+  let aborted = false;
+  const left = flights.join('k', { signal: leaver.signal, detached: true }, async (signal) => {
+    signal.addEventListener('abort', () => {
+      aborted = true;
+    });
+    return gate.promise;
+  });
   leaver.abort();
   await t.rejects(left);
   t.ok(flights.has('k'), 'the work goes on');
+  const retry = flights.join('k', { signal: never(), detached: true }, async () => 0);
   gate.resolve(3);
-  t.equal(await kept.promise, 3);
+  t.equal(await retry, 3, 'a retry joins it');
+  t.notOk(aborted);
 });
