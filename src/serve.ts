@@ -7,8 +7,15 @@ import { createLogger } from './log/index.ts';
 import { sdNotify } from './sys/index.ts';
 import { VERSION } from './version.ts';
 
-/** Runs the daemon until SIGTERM or SIGINT; answers the exit code. */
+/** Runs the daemon until SIGTERM or SIGINT; answers the exit code. Throws NOT_ROOT, CONFIG_INVALID. */
 export async function serve(request: ServeRequest): Promise<number> {
+  if (process.getuid?.() !== 0) {
+    throw new RuntimeError(
+      'denied',
+      'NOT_ROOT',
+      'berth serve makes namespaces, mounts and cgroups and was not started by root; start it as root',
+    );
+  }
   const { config, files } = loadConfig({ file: request.configFile, overrides: request.overrides });
   const log = createLogger({ level: config.log.level });
   const stopped = stopSignal();

@@ -16,7 +16,7 @@ const ENDPOINTS: Readonly<Record<Family['endpoint'], string>> = {
 export function metricsPage(): string {
   const address = CONFIG_KEYS.get('metrics.address')?.field.default;
   const lines = pageHead('Metrics', 'src/metrics', [
-    `berth serves Prometheus text at \`http://${address}\` ([metrics.address](configuration.md)). Units are base units (seconds, bytes); counters count from the start of what they count.`,
+    `berth serves Prometheus text at \`http://${address}\` ([metrics.address](configuration.md)). Units are base units (seconds, bytes); counters count from the start of what they count. \`/healthz\` answers \`ok\` while berth runs.`,
   ]);
   const families = metricFamilies();
   for (const [endpoint, purpose] of Object.entries(ENDPOINTS)) {

@@ -12,11 +12,15 @@ const isDuration = (value: string): string | undefined =>
   matches(parseDuration(value) !== undefined, 'a duration such as 30s, 5m or 1h30m');
 const isPair = (value: string): string | undefined => matches(/^[^=]+=/.test(value), 'KEY=VALUE');
 const isLabel = (value: string): string | undefined => matches(/^[^=]+(=.*)?$/.test(value), 'KEY or KEY=VALUE');
-const isPort = (value: string): string | undefined =>
-  matches(
-    /^((\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):)?\d{1,5}:\d{1,5}(\/(tcp|udp|sctp))?$/.test(value),
-    '[IP:]HOSTPORT:CONTAINERPORT[/tcp|udp|sctp]',
+const isPort = (value: string): string | undefined => {
+  const [, host, container] =
+    /^(?:(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):)?(\d{1,5}):(\d{1,5})(?:\/(?:tcp|udp|sctp))?$/.exec(value) ?? [];
+  const ports = [Number(host), Number(container)];
+  return matches(
+    ports.every((port) => port >= 1 && port <= 65_535),
+    '[IP:]HOSTPORT:CONTAINERPORT[/tcp|udp|sctp] with ports from 1 to 65535',
   );
+};
 const isVolume = (value: string): string | undefined =>
   matches(/^\/[^:]*:\/[^:]*(:(ro|rw))?$/.test(value), '/HOSTPATH:/CONTAINERPATH[:ro]');
 
@@ -82,7 +86,7 @@ export const COMMANDS: readonly Command[] = [
     group: 'Pods and containers',
     summary: 'Run an image in a new pod, or as one more container of a pod',
     details:
-      'Pulls the image when it is not there, makes a pod with one container, starts it and prints the container’s id. With --pod the container is added to a pod that exists. With --attach the output is followed and the exit code is that of the container.',
+      'Pulls the image when it is not there, makes a pod with one container, starts it and prints the container’s id. With --pod the container is added to a pod that exists. With --attach the output is followed and the exit code is that of the container; Ctrl-C then ends the following and leaves the container alone, but with --rm it stops the container. On a node with a kubelet, kubelet soon removes pods that it does not know: these are for trying things out.',
     args: [{ name: 'IMAGE' }],
     rest: { name: 'COMMAND', many: true, optional: true },
     flags: [
@@ -117,14 +121,14 @@ export const COMMANDS: readonly Command[] = [
         value: 'SOURCE:TARGET[:ro]',
         repeatable: true,
         check: isVolume,
-        summary: 'Mount a directory or file of the node',
+        summary: 'Mount a directory or file of the node; one that is not there is made, as a directory',
       },
       { name: 'hostname', value: 'HOSTNAME', summary: 'Host name of the pod (default: its name)' },
       { name: 'host-network', summary: 'Use the node’s network' },
       { name: 'label', short: 'l', value: 'KEY=VALUE', repeatable: true, check: isPair, summary: 'Label of pod and container' },
       { name: 'detach', short: 'd', summary: 'Print the container’s id and return: the default' },
       { name: 'attach', short: 'a', summary: 'Follow the output until the container ends' },
-      { name: 'rm', summary: 'With --attach: remove what was made when the container has ended' },
+      { name: 'rm', summary: 'With --attach: remove what was made when the container has ended; Ctrl-C stops it' },
       CREDS,
       QUIET,
     ],
@@ -245,6 +249,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'rmi',
     group: 'Images',
     summary: 'Remove images',
+    details: 'Containers that run from a removed image go on; its space is free when the last of them is removed.',
     args: [{ name: 'IMAGE', many: true }],
     flags: [],
     load: () => import('./commands/rmi.ts'),

@@ -44,12 +44,7 @@ export function podConfig(flags: FlagValues, { name, namespace, uid, logDirector
     metadata: { name, namespace, uid, attempt: 0 },
     hostname: hostNetwork ? '' : (flags.text('hostname') ?? name),
     logDirectory,
-    labels: {
-      ...pairs(flags.all('label')),
-      'io.kubernetes.pod.name': name,
-      'io.kubernetes.pod.namespace': namespace,
-      'io.kubernetes.pod.uid': uid,
-    },
+    labels: { ...pairs(flags.all('label')), ...podLabels({ name, namespace, uid }) },
     portMappings: flags.all('publish').map(portMapping),
     linux: {
       securityContext: {
@@ -63,6 +58,8 @@ export function podConfig(flags: FlagValues, { name, namespace, uid, logDirector
 /** What a container needs beside the flags. */
 export interface ContainerIdentity {
   readonly name: string;
+  /** The pod it is for; tools such as crictl and cAdvisor read it from the labels. */
+  readonly pod: { readonly name: string; readonly namespace: string; readonly uid: string };
   /** Id of the image. */
   readonly imageId: string;
   /** As the user wrote it. */
@@ -74,7 +71,7 @@ export interface ContainerIdentity {
 /** The container's configuration. */
 export function containerConfig(
   flags: FlagValues,
-  { name, imageId, reference, command, hostNetwork }: ContainerIdentity,
+  { name, pod, imageId, reference, command, hostNetwork }: ContainerIdentity,
 ): cri.ContainerConfigInit {
   return {
     metadata: { name, attempt: 0 },
@@ -86,7 +83,7 @@ export function containerConfig(
       return { key, value: Buffer.from(value) };
     }),
     mounts: flags.all('volume').map(mount),
-    labels: { ...pairs(flags.all('label')), 'io.kubernetes.container.name': name },
+    labels: { ...pairs(flags.all('label')), ...podLabels(pod), 'io.kubernetes.container.name': name },
     logPath: `${name}.log`,
     linux: {
       resources: resources(flags),
@@ -98,6 +95,11 @@ export function containerConfig(
       },
     },
   };
+}
+
+/** Whose something is, as kubelet labels it. */
+function podLabels({ name, namespace, uid }: ContainerIdentity['pod']): Record<string, string> {
+  return { 'io.kubernetes.pod.name': name, 'io.kubernetes.pod.namespace': namespace, 'io.kubernetes.pod.uid': uid };
 }
 
 function namespaceOptions(hostNetwork: boolean): cri.NamespaceOptionInit {

@@ -68,6 +68,8 @@ function help(topic: string | undefined, terminal: Terminal): number {
 function findCommand(name: string): Command {
   const command = COMMANDS.find((each) => each.name === name);
   if (command !== undefined) return command;
+  if (name.startsWith('-'))
+    throw new UsageError(`${JSON.stringify(name)} stands before the command; flags come after it: berth COMMAND [FLAGS]`);
   const near = nearest(
     name,
     COMMANDS.map((each) => each.name),

@@ -47,6 +47,10 @@ export const REASONS = {
     meaning: 'A directory of berth is on a read-only file system.',
     action: 'remount it read-write and look at dmesg for the cause',
   },
+  NOT_ROOT: {
+    meaning: 'The daemon was started by a user other than root.',
+    action: 'start it as root: namespaces, mounts and cgroups need it',
+  },
   // sandboxes and containers
   SANDBOX_NOT_FOUND: { meaning: 'No pod sandbox has this id.', action: 'list the pods with `berth pods -a`' },
   SANDBOX_NOT_READY: { meaning: 'The pod sandbox is stopped.', action: 'create a new sandbox; a stopped one is never started again' },
@@ -145,7 +149,7 @@ export const REASONS = {
   REGISTRY_UNAVAILABLE: { meaning: 'The registry cannot be reached or fails.', action: 'check the endpoints the message lists' },
   PULL_STALLED: { meaning: 'A download delivered too little for too long.', action: 'check the path to the registry' },
   // configuration
-  CONFIG_INVALID: { meaning: 'The configuration is malformed.', action: 'correct the key the message names' },
+  CONFIG_INVALID: { meaning: 'The configuration is malformed.', action: 'correct what the message names' },
   STORE_FAILED: { meaning: 'The state database cannot be read or written.', action: 'check the state directory’s file system' },
 } as const satisfies Record<string, ReasonEntry>;
 

@@ -1,7 +1,7 @@
 /**
- * Structured log (pino), JSON lines on stdout or pretty text when asked. One
- * line per state change, with ids and durations; secrets never reach it: the
- * paths below are redacted wherever they occur in a line's object.
+ * Structured log (pino), JSON lines on stdout. One line per state change, with
+ * ids and durations; secrets never reach it: the paths below are redacted
+ * wherever they occur in a line's object.
  */
 import { type DestinationStream, destination, type Logger, pino } from 'pino';
 
@@ -25,8 +25,14 @@ export function createLogger(options: LogOptions): Logger {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths, censor: '[redacted]' },
+      serializers: { err: describeError },
       formatters: { level: (label) => ({ level: label }) },
     },
     options.to ?? destination({ fd: 1, sync: true }),
   );
+}
+
+/** pino's view of an error, by its `name`: what its class is called is lost when the bundle is minified. */
+function describeError(error: unknown): unknown {
+  return error instanceof Error ? { ...pino.stdSerializers.err(error), type: error.name } : error;
 }

@@ -26,10 +26,20 @@ interface Running {
   daemon?: ProcessRef;
 }
 
-const { values: options } = parseArgs({ options: { image: { type: 'string' }, keep: { type: 'boolean' }, stop: { type: 'boolean' } } });
+const options = wishes();
 const began = performance.now();
 if (options.stop === true) process.exitCode = await stopKept();
 else process.exitCode = await demo(options.image, options.keep === true);
+
+/** The command line; ends the program where it is not understood. */
+function wishes(): { image?: string; keep?: boolean; stop?: boolean } {
+  try {
+    return parseArgs({ options: { image: { type: 'string' }, keep: { type: 'boolean' }, stop: { type: 'boolean' } } }).values;
+  } catch (error) {
+    console.error(`hack/demo: ${error instanceof Error ? error.message : String(error)}; see hack/demo --help`);
+    process.exit(2);
+  }
+}
 
 async function demo(userImage: string | undefined, keep: boolean): Promise<number> {
   if (keep && existsSync(KEPT_FILE)) {

@@ -1,4 +1,5 @@
 /** `berth info`: Status with everything verbose, for people. */
+import { CONFIG_KEYS, onDisk } from '../../config/index.ts';
 import { runtimeService } from '../../gen/index.ts';
 import type { Invocation } from '../command.ts';
 import { connect } from '../connect.ts';
@@ -34,7 +35,7 @@ export async function run({ flags, terminal }: Invocation): Promise<number> {
   terminal.out(`${version.runtimeName} ${version.runtimeVersion} at ${client.socket}\n\n`);
   terminal.out(formatTable(CONDITIONS, answer.status?.conditions ?? []));
   for (const [topic, facts] of Object.entries(info)) {
-    const pairs = flatten(facts, '');
+    const pairs = topic === 'config' ? configuration(facts) : flatten(facts, '');
     terminal.out(pairs.length === 0 ? '' : `\n${topic}\n${indented(formatPairs(pairs))}`);
   }
   return 0;
@@ -47,6 +48,12 @@ export function flatten(value: unknown, prefix: string): (readonly [string, stri
     return [[prefix === '' ? 'values' : prefix, value.map(String).join(', ') || '-']];
   }
   return Object.entries(value).flatMap(([key, nested]) => flatten(nested, prefix === '' ? key : `${prefix}.${key}`));
+}
+
+/** The configuration under the names it has in a file or with --set; what Status adds for other readers is left out. */
+function configuration(facts: unknown): (readonly [string, string])[] {
+  const written = flatten(facts, '').map(([name, value]) => [onDisk(name), value] as const);
+  return written.filter(([name]) => CONFIG_KEYS.has(name) || CONFIG_KEYS.has(name.replace(/\.\d+\..*$/, '')));
 }
 
 function indented(text: string): string {

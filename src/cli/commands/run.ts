@@ -4,18 +4,21 @@
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
+import Long from 'long';
 import { messageOf, RuntimeError } from '../../errors/index.ts';
 import { cri, imageService, runtimeService } from '../../gen/index.ts';
+import { shortId } from '../../ids/index.ts';
 import type { Client } from '../client.ts';
 import { type Invocation, UsageError } from '../command.ts';
 import { connect } from '../connect.ts';
 import { EXIT_FAILURE } from '../failure.ts';
-import { findPod } from '../lookup.ts';
+import { allPods, findPod } from '../lookup.ts';
 import { daemonRoot, podLogDirectory } from '../pod-logs.ts';
-import { containerConfig, nameFromImage, podConfig } from '../pod-request.ts';
+import { type ContainerIdentity, containerConfig, nameFromImage, podConfig } from '../pod-request.ts';
 import { printLog } from './logs.ts';
 import { credentialsOf, pullImage } from './pull.ts';
 import { removePod } from './rmp.ts';
+import { DEFAULT_GRACE_SECONDS } from './stop.ts';
 
 /** Letters of the pod's uid that tell apart pods named after the same image. */
 const SUFFIX_LENGTH = 5;
@@ -64,6 +67,7 @@ async function ensureImage(client: Client, { reference, invocation }: { referenc
 interface Place {
   readonly podSandboxId: string;
   readonly config: cri.PodSandboxConfigInit;
+  readonly pod: ContainerIdentity['pod'];
   readonly containerName: string;
   readonly hostNetwork: boolean;
   /** Takes back what was made of the pod. */
@@ -73,9 +77,11 @@ interface Place {
 async function placeInPod(client: Client, { args, flags }: Invocation): Promise<Place> {
   const pod = await findPod(client, flags.text('pod') ?? '');
   const { status } = await client.call(runtimeService.PodSandboxStatus, { podSandboxId: pod.id });
+  const { name = '', namespace = '', uid = '' } = pod.metadata ?? {};
   return {
     podSandboxId: pod.id,
     config: { metadata: pod.metadata },
+    pod: { name, namespace, uid },
     containerName: flags.text('name') ?? nameFromImage(args[0] ?? '', ''),
     hostNetwork: status?.linux?.namespaces?.options?.network === cri.NamespaceMode.NODE,
     undo: async () => undefined, // the pod is not ours
@@ -95,6 +101,7 @@ async function makePod(client: Client, { args, flags }: Invocation): Promise<Pla
       `${JSON.stringify(`${namespace}/${name}`)} cannot name a pod; use letters, digits, dashes and dots, beginning with a letter or digit`,
     );
   }
+  await refuseTaken(client, `${namespace}/${name}`);
   await mkdir(logDirectory, { recursive: true, mode: 0o750 });
   const config = podConfig(flags, { name, namespace, uid, logDirectory });
   try {
@@ -103,6 +110,7 @@ async function makePod(client: Client, { args, flags }: Invocation): Promise<Pla
     return {
       podSandboxId,
       config,
+      pod: { name, namespace, uid },
       containerName: name,
       hostNetwork: flags.on('host-network'),
       undo: () => removePod(client, { pod, root }),
@@ -111,6 +119,17 @@ async function makePod(client: Client, { args, flags }: Invocation): Promise<Pla
     await rm(logDirectory, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** CRI tells pods apart by uid, people by name: a second pod of a name could only be reached by its id. */
+async function refuseTaken(client: Client, fullName: string): Promise<void> {
+  const taken = (await allPods(client)).find(({ names }) => names.includes(fullName));
+  if (taken === undefined) return;
+  throw new RuntimeError(
+    'already-exists',
+    'SANDBOX_EXISTS',
+    `there is a pod ${fullName} already (${shortId(taken.id)}); choose another --name, add to it with --pod, or remove it first (berth rmp -f)`,
+  );
 }
 
 /** What kubelet allows RunPodSandbox: twice its usual time. */
@@ -124,8 +143,8 @@ interface Start {
 
 async function startContainer(client: Client, { invocation, place, imageId }: Start): Promise<string> {
   const { args, rest, flags } = invocation;
-  const { podSandboxId, hostNetwork, containerName: name } = place;
-  const config = containerConfig(flags, { name, imageId, reference: args[0] ?? '', command: rest, hostNetwork });
+  const { podSandboxId, pod, hostNetwork, containerName: name } = place;
+  const config = containerConfig(flags, { name, pod, imageId, reference: args[0] ?? '', command: rest, hostNetwork });
   const { containerId } = await client.call(runtimeService.CreateContainer, { podSandboxId, config, sandboxConfig: place.config });
   try {
     await client.call(runtimeService.StartContainer, { containerId });
@@ -154,11 +173,31 @@ interface Attached {
 /** Follows the output until the container ends; its exit code is the command's. */
 async function attached(client: Client, { invocation, place, containerId }: Attached): Promise<number> {
   const { flags, terminal } = invocation;
-  await printLog({ client, terminal, containerId }, { follow: true, timestamps: false });
+  {
+    using _ = flags.on('rm') ? stopOnInterrupt(client, { containerId, invocation }) : undefined;
+    await printLog({ client, terminal, containerId }, { follow: true, timestamps: false });
+  }
   const { status } = await client.call(runtimeService.ContainerStatus, { containerId });
   if (flags.on('rm')) {
     await client.call(runtimeService.RemoveContainer, { containerId });
     await undo(place.undo, invocation);
   }
   return status?.exitCode ?? EXIT_FAILURE;
+}
+
+/** The first Ctrl-C stops the container, so that what follows its end (--rm) still happens; a second one ends this command at once. */
+function stopOnInterrupt(client: Client, { containerId, invocation }: Pick<Attached, 'containerId' | 'invocation'>): Disposable {
+  const stop = () => {
+    void undo(
+      async () => void (await client.call(runtimeService.StopContainer, { containerId, timeout: Long.fromNumber(DEFAULT_GRACE_SECONDS) })),
+      invocation,
+    );
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.once(signal, stop);
+  return {
+    [Symbol.dispose]: () => {
+      for (const signal of signals) process.off(signal, stop);
+    },
+  };
 }

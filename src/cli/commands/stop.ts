@@ -7,7 +7,8 @@ import { connect } from '../connect.ts';
 import { eachWord } from '../each.ts';
 import { allContainers, allPods, pick } from '../lookup.ts';
 
-const DEFAULT_GRACE_SECONDS = 10;
+/** Time a container has to end by itself when nothing else is said. */
+export const DEFAULT_GRACE_SECONDS = 10;
 
 export async function run({ args, flags, terminal }: Invocation): Promise<number> {
   using client = connect({ flags, terminal });

@@ -246,6 +246,7 @@ t.test('version and info', async (t) => {
   const info = (await cli('info')).out;
   t.match(info, /^berth 0\.1\.0-test at .*\n\nCONDITION +STATUS +REASON +MESSAGE\nRuntimeReady +True/);
   t.match(info, /\ncgroup\n {2}driver: +cgroupfs\n {2}mode: +hybrid\n/);
+  t.match(info, /\nconfig\n {2}socket: /, 'only what can be configured');
   t.match(info, /handlers\.0\.problem: +drop all controllers/);
   t.match(JSON.parse((await cli('info', '-o', 'json')).out), { info: { cgroup: { driver: 'cgroupfs' } } });
 });
@@ -335,6 +336,16 @@ t.test('run --attach --rm follows the output, ends with the container’s code a
   t.same(await cli('run', '--name', 'web', '--attach', '--rm', 'docker.io/library/busybox:1'), { out: 'hello\n', err: 'bye\n', code: 4 });
   t.same(called(services, 'sandboxes.remove')[0]?.[0], 'new-sandbox');
   t.same(logDirectories(root), []);
+});
+
+t.test('run refuses the name of a pod that is there', async (t) => {
+  const { cli, services, root } = await bench(t);
+  const err =
+    'berth: there is a pod default/pod already (a1a1a1a1a1a1a); choose another --name, add to it with --pod, or remove it first (berth rmp -f)\n';
+  t.match(await cli('run', '--name', 'pod', 'docker.io/library/busybox:1'), { out: '', err, code: 1 });
+  t.equal(called(services, 'sandboxes.run').length, 0);
+  t.same(logDirectories(root), []);
+  t.equal((await cli('run', '--name', 'pod', '-n', 'elsewhere', 'docker.io/library/busybox:1')).code, 0);
 });
 
 t.test('rmp removes the logs of pods that run made, and no others', async (t) => {

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { startDaemon } from '../../fixtures/daemon.ts';
+import { until } from '../../fixtures/eventually.ts';
 import { busyboxImage } from '../../fixtures/pods.ts';
 import { startRegistry } from '../../fixtures/registry.ts';
 import { RecordingTerminal, runOn, type Said } from '../../fixtures/terminal.ts';
@@ -24,6 +25,13 @@ t.test('pull tells each layer once, and draws bars on a terminal', async (t) => 
   t.equal((await runOn(terminal, ['pull', image])).out, out, 'a second pull is the same image');
   t.match(terminal.stderr, /2\/2 layers.*\n(.* (done|on the node already)\n){2}$/);
   t.match((await cli('images')).out, image);
+});
+
+t.test('info shows the configuration under the names it is configured by', async (t) => {
+  const { out } = await cli('info');
+  t.match(out, /\n {2}network\.pod_cidr: +\d/);
+  t.match(out, /\n {2}runtime\.handlers\.0\.name: +\w/);
+  t.notMatch(out, 'podCidr');
 });
 
 t.test('a container runs, writes, is looked into and ends', async (t) => {
@@ -47,6 +55,20 @@ t.test('run --attach --rm is a command with an exit code that leaves nothing', a
   t.same(await cli('run', '--attach', '--rm', image, '--', 'sh', '-c', 'echo hello; exit 5'), { out: 'hello\n', err: '', code: 5 });
   t.same(logDirectories(), before);
   t.equal((await cli('pods', '-aq')).out.trim().split('\n').length, 1, 'only the pod of before');
+});
+
+t.test('Ctrl-C on run --attach --rm stops the container and leaves nothing', async (t) => {
+  const before = logDirectories();
+  const listenersBefore = process.listenerCount('SIGINT');
+  const terminal = new RecordingTerminal({ env });
+  const script = 'trap "exit 3" TERM; echo up; while :; do sleep 0.1; done';
+  const running = runOn(terminal, ['run', '--attach', '--rm', image, '--', 'sh', '-c', script]);
+  await until(() => terminal.stdout === 'up\n', 'the container’s first line');
+  process.kill(process.pid, 'SIGINT');
+  t.same(await running, { out: 'up\n', err: '', code: 3 });
+  t.same(logDirectories(), before);
+  t.equal((await cli('pods', '-aq')).out.trim().split('\n').length, 1, 'only the pod of before');
+  t.equal(process.listenerCount('SIGINT'), listenersBefore, 'and no handler');
 });
 
 t.test('what cannot start leaves nothing either', async (t) => {

@@ -110,9 +110,19 @@ t.test('doctor tries things for real and leaves nothing', { skip: isRoot ? false
   }
 });
 
+t.test('the daemon tells a user who is not root what it needs', async (t) => {
+  // in a user namespace without a map nobody is root, yet the files stay readable
+  const { status, stderr } = spawnSync('unshare', ['--user', BERTH, 'serve'], { encoding: 'utf8' });
+  t.equal(status, 1);
+  t.match(stderr, /start it as root\n {2}reason NOT_ROOT/);
+});
+
 t.test('doctor refuses a configuration it does not understand', async (t) => {
   const dir = t.testdir({ 'berth.toml': '[network]\nmtuu = 1' });
   const { status, stderr } = berth(['doctor', '--config', join(dir, 'berth.toml')]);
   t.equal(status, 1);
-  t.match(stderr, /network\.mtuu is not a key \(did you mean network\.mtu\?\).*\n {2}reason CONFIG_INVALID: correct the key/);
+  t.match(
+    stderr,
+    /network\.mtuu is not a key \(did you mean network\.mtu\?\).*\n {2}reason CONFIG_INVALID: correct what the message names/,
+  );
 });

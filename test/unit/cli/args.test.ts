@@ -102,3 +102,11 @@ t.test('the checks of the real flags', async (t) => {
   for (const cpus of ['0', 'two', '1.']) refuses(['--cpus', cpus]);
   refuses(['-e', 'NOVALUE']);
 });
+
+t.test('a published port is one that exists', async (t) => {
+  const run = COMMANDS.find(({ name }) => name === 'run')!;
+  const publish = (value: string) => parseArgs(run, ['image', '--publish', value]).flags.all('publish');
+  for (const value of ['1:65535', '127.0.0.1:8080:80/udp', '[::1]:53:53']) t.same(publish(value), [value]);
+  for (const value of ['0:80', '99999:80', '80:65536', '80', 'a:b', '80:80/icmp'])
+    t.throws(() => publish(value), { message: /^--publish ".*" is not \[IP:\]HOSTPORT:CONTAINERPORT/ }, value);
+});

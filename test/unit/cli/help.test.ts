@@ -42,6 +42,10 @@ t.test('help is asked for in every usual way, and exits 0', async (t) => {
 
 t.test('usage errors exit 2 and point to the help', async (t) => {
   t.same(await cli(['pdos']), { out: '', err: 'berth: "pdos" is not a command (did you mean pods?)\n  see `berth --help`\n', code: 2 });
+  t.match(await cli(['--socket', '/s', 'ps']), {
+    err: /"--socket" stands before the command; flags come after it: berth COMMAND/,
+    code: 2,
+  });
   t.same(await cli(['logs']), { out: '', err: 'berth: CONTAINER is missing\n  see `berth logs --help`\n', code: 2 });
 });
 

@@ -11,7 +11,7 @@ function flags(...argv: string[]): FlagValues {
 }
 
 const identity = { name: 'web', namespace: 'default', uid: 'u', logDirectory: '/l' };
-const container = { name: 'web', imageId: 'sha256:0', reference: 'img', command: ['a', 'b'], hostNetwork: false };
+const container = { name: 'web', pod: identity, imageId: 'sha256:0', reference: 'img', command: ['a', 'b'], hostNetwork: false };
 
 t.test('limits as the kernel counts them', async (t) => {
   const { linux } = containerConfig(flags('--cpus', '0.25', '-m', '64Mi'), container);
@@ -46,6 +46,10 @@ t.test('the pod: network, hostname, labels', async (t) => {
   t.equal(own.linux?.securityContext?.namespaceOptions?.network, cri.NamespaceMode.POD);
   t.match(own.labels, { a: '1', 'io.kubernetes.pod.name': 'web', 'io.kubernetes.pod.namespace': 'default', 'io.kubernetes.pod.uid': 'u' });
   t.equal(own.portMappings?.length, 1);
+  t.same(containerConfig(flags('-l', 'a=1'), { ...container, name: 'side' }).labels, {
+    ...own.labels,
+    'io.kubernetes.container.name': 'side',
+  });
   const host = podConfig(flags('--host-network'), identity);
   t.equal(host.hostname, '');
   t.equal(host.linux?.securityContext?.namespaceOptions?.network, cri.NamespaceMode.NODE);
