@@ -8,6 +8,9 @@ import { messageOf, RuntimeError } from '../errors/index.ts';
 import { type DiffId, isDigest } from '../ids/index.ts';
 import type { ImageConfig } from './types.ts';
 
+/** Entries of a list or map, which stay in memory with the image; real images have some dozens. */
+const ENTRIES_LIMIT = 10_000;
+
 /** What a config blob says. */
 export interface ParsedConfig {
   config: ImageConfig;
@@ -63,6 +66,7 @@ class Fields {
   object(name: string): Fields {
     const value = this.value[name] ?? {};
     if (!isObject(value)) throw this.fail(name, 'an object');
+    if (Object.keys(value).length > ENTRIES_LIMIT) throw this.fail(name, `within ${ENTRIES_LIMIT} entries`);
     return new Fields(this.#what, value);
   }
 
@@ -75,6 +79,7 @@ class Fields {
   strings(name: string): string[] {
     const value = this.value[name] ?? [];
     if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw this.fail(name, 'a list of texts');
+    if (value.length > ENTRIES_LIMIT) throw this.fail(name, `within ${ENTRIES_LIMIT} entries`);
     return value;
   }
 

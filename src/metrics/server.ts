@@ -15,6 +15,10 @@ const REQUEST_TIMEOUT_MS = 10_000;
 /** Longer than Prometheus' usual scrape interval would keep idle connections for nothing. */
 const KEEP_ALIVE_MS = 30_000;
 const HEADER_BYTES_LIMIT = 8 * 1024;
+/** How often Node looks for connections past these two (its own default is 30 s). */
+const TIMEOUTS_CHECK_MS = 5_000;
+/** A client that has not read its answer by then is cut off: it holds one of the few connections. */
+const RESPONSE_TIMEOUT_MS = 30_000;
 /** How long a scrape under way may go on after close(). */
 const CLOSE_GRACE_MS = 2_000;
 /** Prometheus text exposition format. */
@@ -88,13 +92,18 @@ async function closeServer(server: Server): Promise<void> {
  */
 export async function serve(address: string, routes: Routes, log: Logger): Promise<Listening> {
   const { host, port } = parseAddress(address);
-  const server = createServer({ maxHeaderSize: HEADER_BYTES_LIMIT }, (request, response) => {
-    answer(routes, request, response).catch((error: unknown) => {
-      log.warn({ path: request.url, err: messageOf(error) }, 'scrape failed');
-      if (response.headersSent) response.destroy();
-      else send(response, 500, `${messageOf(error)}\n`);
-    });
-  });
+  const server = createServer(
+    { maxHeaderSize: HEADER_BYTES_LIMIT, connectionsCheckingInterval: TIMEOUTS_CHECK_MS },
+    (request, response) => {
+      const late = setTimeout(() => request.socket.destroy(), RESPONSE_TIMEOUT_MS);
+      response.once('close', () => clearTimeout(late));
+      answer(routes, request, response).catch((error: unknown) => {
+        log.warn({ path: request.url, err: messageOf(error) }, 'scrape failed');
+        if (response.headersSent) response.destroy();
+        else send(response, 500, `${messageOf(error)}\n`);
+      });
+    },
+  );
   server.maxConnections = CONNECTIONS_LIMIT;
   server.headersTimeout = HEADERS_TIMEOUT_MS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;

@@ -162,7 +162,8 @@ export class RegistrySession {
       const send = (): Promise<HttpResponse> =>
         this.#http.send({ url, headers: query.headers, authorization: authorizer.header, signal: query.signal });
       let response = await send();
-      if (response.status === 401) {
+      // Another host's challenge is not answered: it would name its own token server, which would get the credentials.
+      if (response.status === 401 && !response.elsewhere) {
         await response.body.dump();
         await authorizer.answer(parseChallenges(response.headers['www-authenticate']), endpoint.base, query.signal);
         response = await send();
@@ -179,21 +180,22 @@ export class RegistrySession {
 
 /** An answer that is no success, in words (distribution-spec "Error Codes"). */
 async function refusal(response: HttpResponse, signal: AbortSignal): Promise<Omit<Attempt, 'endpoint'>> {
-  const bytes = await readBody(response.body, ERROR_LIMIT_BYTES, signal);
-  const code = errorCodeOf(bytes);
+  const code = await errorCode(response, signal);
   const said = `answered ${response.status}${code === '' ? '' : ` ${code}`}`;
   if (response.status === 404) return { outcome: 'not-found', said };
   return { outcome: response.status === 401 || response.status === 403 ? 'unauthorized' : 'unavailable', said };
 }
 
 /** The stable code of the first error; its free text may hold request ids and is left out. */
-function errorCodeOf(bytes: Buffer): string {
+async function errorCode(response: HttpResponse, signal: AbortSignal): Promise<string> {
   try {
+    const bytes = await readBody(response.body, ERROR_LIMIT_BYTES, signal);
     const document: unknown = JSON.parse(bytes.toString('utf8'));
     const first = (document as { errors?: { code?: unknown }[] }).errors?.[0]?.code;
     return typeof first === 'string' && /^[A-Z_]{1,64}$/.test(first) ? first : '';
   } catch {
-    return ''; // no JSON: the status alone is said
+    if (signal.aborted) throw signal.reason;
+    return ''; // no JSON, or a page of HTML too long to read: the status alone is said
   }
 }
 

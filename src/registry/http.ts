@@ -14,6 +14,7 @@ export interface HttpRequest {
   headers?: Record<string, string>;
   /** Secret: sent to the origin of `url` only. */
   authorization?: string | undefined;
+  /** May be secret: sent to the origin of `url` only. */
   body?: string;
   signal: AbortSignal;
 }
@@ -23,6 +24,8 @@ export interface HttpResponse {
   status: number;
   headers: Record<string, string | string[] | undefined>;
   body: Readable & { dump(): Promise<void> };
+  /** It comes from another origin than was asked: a redirect led there, and no secret went along. */
+  elsewhere: boolean;
 }
 
 /** No answer came: connection, TLS or protocol. The message says what in a few words. */
@@ -62,16 +65,24 @@ export class HttpClient implements AsyncDisposable {
   /** Loaded with the first request. */
   #transport: Promise<Transport> | undefined;
 
-  /** Sends it, following redirects. Rejects with ConnectionError, or the signal's reason when that aborts. */
+  /**
+   * Sends it, following redirects. Once another origin was visited nothing secret is sent any more, and a request
+   * with a body is not taken there. Rejects with ConnectionError, or the signal's reason when that aborts.
+   */
   async send(options: HttpRequest): Promise<HttpResponse> {
     let { url, authorization } = options;
+    let elsewhere = false;
     for (let hop = 0; hop <= REDIRECTS_LIMIT; hop += 1) {
       const response = await this.#once({ ...options, url, authorization });
       const location = response.headers.location;
-      if (response.status < 300 || response.status >= 400 || typeof location !== 'string') return response;
+      if (response.status < 300 || response.status >= 400 || typeof location !== 'string') return { ...response, elsewhere };
       await response.body.dump();
       const next = redirectTarget(location, url);
-      if (next.origin !== new URL(url).origin) authorization = undefined;
+      if (next.origin !== new URL(url).origin) {
+        if (options.body !== undefined) throw new ConnectionError(new Error(`a log-in was redirected to another host, ${next.host}`));
+        authorization = undefined;
+        elsewhere = true;
+      }
       url = next.href;
     }
     throw new ConnectionError(new Error(`more than ${REDIRECTS_LIMIT} redirects`));
@@ -90,7 +101,7 @@ export class HttpClient implements AsyncDisposable {
     await (await this.#transport)?.agent.destroy();
   }
 
-  async #once(options: HttpRequest): Promise<HttpResponse> {
+  async #once(options: HttpRequest): Promise<Omit<HttpResponse, 'elsewhere'>> {
     const headers = {
       'user-agent': 'berth',
       ...options.headers,

@@ -12,8 +12,8 @@ import { hasXattr } from '../sys/index.ts';
 /** One layer of the image. */
 export interface FixupLayer {
   dir: string;
-  /** One character a byte. */
-  implied: string[];
+  /** One character a byte; a set, since each path is looked up in each layer. */
+  implied: ReadonlySet<string>;
   opaqueRoot: boolean;
 }
 
@@ -28,7 +28,7 @@ type Finding = { kind: 'absent' } | { kind: 'hides' } | { kind: 'directory'; sta
  * number, or undefined when nothing needs fixing. `layers` are topmost first.
  */
 export function makeFixup(layers: readonly FixupLayer[], dir: string): { digest: string; directories: number } | undefined {
-  const implied = new Set(layers.flatMap((layer) => layer.implied));
+  const implied = new Set(layers.flatMap((layer) => [...layer.implied]));
   const lost = [...implied].filter((path) => isLost(path, layers));
   if (lost.length === 0) return undefined;
   // Parents come along, with what they have anyway: the fix-up's own would hide that too.
@@ -62,7 +62,7 @@ function resolve(path: string, layers: readonly FixupLayer[]): { shown: Stats; s
     if (finding.kind === 'directory') {
       shown ??= finding.stat;
       said = finding.stat;
-      if (!layer.implied.includes(path)) return { shown, said };
+      if (!layer.implied.has(path)) return { shown, said };
       if (finding.opaque) break;
     }
     if (layer.opaqueRoot) break;

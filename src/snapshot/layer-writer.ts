@@ -61,7 +61,8 @@ interface Place {
 
 export class LayerWriter implements TarSink, Disposable {
   readonly #directories: DirectoryCache;
-  readonly #pendingDirectories = new Map<string, Member>();
+  /** Only what finish() sets: a member's attributes are up to 1 MiB, and a layer may have any number of directories. */
+  readonly #pendingDirectories = new Map<string, Pick<Member, 'mode' | 'mtime'>>();
   readonly #whiteouts = new Set<string>();
   readonly #content: LayerContent = { sizeBytes: 0, diskBytes: 0, inodes: 0, implied: [], opaqueRoot: false };
   /** What the last member replaced: directories cached below it are stale, but its own parent is in use until end(). */
@@ -151,7 +152,7 @@ export class LayerWriter implements TarSink, Disposable {
   #root(member: Member): void {
     if (member.type !== 'directory') throw layerError(`the layer’s root (${printable(member.path)}) is not a directory in it`);
     const dirFd = this.#directories.open('');
-    this.#pendingDirectories.set('', member);
+    this.#pendingDirectories.set('', { mode: member.mode, mtime: member.mtime });
     setOwnerAndXattrs({ dirFd, name: '.', path: '' }, member);
   }
 
@@ -161,7 +162,7 @@ export class LayerWriter implements TarSink, Disposable {
     if (member.type === 'directory') {
       if (this.#directories.explicit(place.path)) this.#count(DISK_BLOCK_BYTES); // made before, not counted then
       if (this.#whiteouts.delete(place.path)) setXattrAt(place.dirFd, place.name, OPAQUE);
-      this.#pendingDirectories.set(place.path, member);
+      this.#pendingDirectories.set(place.path, { mode: member.mode, mtime: member.mtime });
       setOwnerAndXattrs(place, member);
     } else if (this.#file === undefined && member.type !== 'hardlink') setMetadata(place, member);
     if (!kept && member.type !== 'hardlink') this.#count(member.type === 'directory' ? DISK_BLOCK_BYTES : member.size);

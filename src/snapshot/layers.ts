@@ -129,7 +129,7 @@ export class LayerStore {
   async fixup(diffIds: readonly DiffId[], onFound: (diffId: DiffId) => void): Promise<DiffId | undefined> {
     const layers = diffIds.toReversed().flatMap((diffId) => {
       const record = this.#records.get(diffId);
-      return record === undefined ? [] : [{ dir: this.pathOf(diffId), implied: record.implied, opaqueRoot: record.opaqueRoot }];
+      return record === undefined ? [] : [{ dir: this.pathOf(diffId), implied: new Set(record.implied), opaqueRoot: record.opaqueRoot }];
     });
     using staging = this.stage();
     const made = await runTask({ kind: 'fixup', layers, dir: staging.dir });
@@ -152,7 +152,7 @@ export class LayerStore {
     this.#options.trash.discard(this.pathOf(diffId));
   }
 
-  /** Makes what there is durable, as far as that is possible, and stops. */
+  /** Waits for the sync under way. What is not durable yet is synced after the next start. */
   async close(): Promise<void> {
     clearTimeout(this.#syncTimer);
     await this.#syncing;

@@ -83,13 +83,28 @@ export class Trash {
   }
 
   async #deleteAll(interrupted: () => boolean): Promise<void> {
-    try {
-      for (const name of readdirSync(this.#dir)) {
-        if (this.#closed || interrupted()) return;
+    for (const name of this.#entries()) {
+      if (this.#closed || interrupted()) return;
+      try {
         await runTask({ kind: 'remove', path: join(this.#dir, name) });
+      } catch (error) {
+        // One tree that cannot be deleted must not keep the others, and their space.
+        this.#warn(error);
       }
-    } catch (error) {
-      this.#logger.warn({ dir: this.#dir, reason: messageOf(error) }, 'discarded files cannot be deleted; tried again later');
     }
+  }
+
+  #entries(): string[] {
+    try {
+      return readdirSync(this.#dir);
+    } catch (error) {
+      this.#warn(error);
+      return [];
+    }
+  }
+
+  #warn(error: unknown): void {
+    const reason = messageOf(error);
+    this.#logger.warn({ dir: this.#dir, reason }, 'discarded files cannot be deleted; tried again after the next removal or pull');
   }
 }

@@ -5,12 +5,12 @@
  * thread itself lives on.
  */
 import { createHash } from 'node:crypto';
-import { rmSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { errnoOf, messageOf, RuntimeError } from '../errors/index.ts';
 import { makeFixup } from './fixup.ts';
 import { inflate } from './inflate.ts';
 import { LayerWriter } from './layer-writer.ts';
+import { removeTree } from './remove-tree.ts';
 import { tail } from './tail.ts';
 import { TarWalker } from './tar-walker.ts';
 import type { Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults, UnpackResult } from './tasks.ts';
@@ -37,7 +37,7 @@ async function perform(task: Task): Promise<TaskResults[Task['kind']]> {
     case 'usage':
       return measure(task.dir);
     case 'remove':
-      rmSync(task.path, { recursive: true, force: true });
+      removeTree(task.path);
       return undefined;
   }
 }

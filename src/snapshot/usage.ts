@@ -21,13 +21,19 @@ export function measure(dir: string): Usage {
     if (stat.nlink > 1n && !stat.isDirectory()) linked.add(stat.ino);
     total.usedBytes += stat.blocks * STAT_BLOCK_BYTES;
     total.inodesUsed += 1n;
-    if (stat.isDirectory()) pending.push(...childrenOf(path));
+    if (stat.isDirectory()) for (const child of childrenOf(path)) pending.push(child); // spread, a large directory would overflow the stack
   }
   return total;
 }
 
+/** A tree can be deeper than a path can be long (PATH_MAX); what is below that is not counted, rather than nothing. */
 function statOf(path: Buffer): BigIntStats | undefined {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  try {
+    return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    if (errnoOf(error) === 'ENAMETOOLONG') return undefined;
+    throw error;
+  }
 }
 
 function childrenOf(path: Buffer): Buffer[] {

@@ -119,3 +119,30 @@ t.test('a mirror never sees the credentials of the host', async (t) => {
   t.equal(await images.service.pull(`${registry.host}/app:0`, auth({ username: 'kim', password: 'pw' }), never), image.id);
   t.same(seen, [undefined]);
 });
+
+t.test('a redirect to another host takes no secret along, whatever that host asks for', async (t) => {
+  const seen: string[] = [];
+  const elsewhere = createServer(async (request, response) => {
+    seen.push(`${request.method} ${request.url} ${request.headers.authorization ?? '-'} ${Buffer.concat(await request.toArray())}`);
+    if (request.url?.startsWith('/token')) response.end('{"token":"t0k3n"}');
+    else response.writeHead(401, { 'www-authenticate': `Bearer realm="http://127.0.0.1:${other.port}/token",service="x"` }).end();
+  });
+  const other = await listen(t, elsewhere);
+  const registry = await startOddRegistry(t, [image], (request, response) => {
+    if (request.url?.startsWith('/token')) response.writeHead(307, { location: `http://127.0.0.1:${other.port}/token` }).end();
+    else if (request.url?.includes('/blobs/')) response.writeHead(307, { location: `http://127.0.0.1:${other.port}/blob` }).end();
+    else if (request.url?.includes('/posts/') && request.headers.authorization === undefined) {
+      response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${request.headers.host}/token",service="x"` }).end();
+    } else return false;
+    return true;
+  });
+  const images = openImages(t);
+  const basic = auth({ username: 'kim', password: 's3cr3t' });
+  await t.rejects(images.service.pull(`${registry.host}/blob:0`, basic, never), { name: 'RuntimeError', reason: 'IMAGE_UNAUTHORIZED' });
+  const refresh = auth({ identityToken: 'r3fr3sh' });
+  await t.rejects(images.service.pull(`${registry.host}/posts:0`, refresh, never), {
+    reason: 'REGISTRY_UNAVAILABLE',
+    message: /redirected to another host/,
+  });
+  t.same(seen, ['GET /blob - '], 'the challenge of the other host was not answered, the log-in not taken there');
+});

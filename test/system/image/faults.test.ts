@@ -143,6 +143,19 @@ t.test('a registry that is down or fails is named with what it said, every endpo
   await leavesNothing(t, images);
 });
 
+t.test('an answer of 404 means not found, however long the page that comes with it', async (t) => {
+  const registry = await startOddRegistry(t, [], (_request, response) => {
+    response.writeHead(404, { 'content-type': 'text/html' }).end('<p>'.repeat(100_000));
+    return true;
+  });
+  const images = openImages(t);
+  await t.rejects(images.service.pull(`${registry.host}/app:1`, undefined, never), {
+    name: 'RuntimeError',
+    kind: 'not-found',
+    reason: 'IMAGE_NOT_IN_REGISTRY',
+  });
+});
+
 t.test('a mirror is asked first, and the host when the mirror has nothing', async (t) => {
   const image = bigImage(1000);
   const empty = await startOddRegistry(t, []);

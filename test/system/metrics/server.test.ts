@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { mock } from 'node:test';
 import t, { type Test } from 'tap';
 import { createLogger } from '../../../src/log/index.ts';
 import { createMetrics } from '../../../src/metrics/index.ts';
@@ -72,6 +73,23 @@ t.test('a scrape that fails is a 500 with its words, and the next one works', as
   t.equal(await bad.text(), 'cgroup tree is on fire\n');
   broken = false;
   t.equal((await fetch(`${url}/metrics/cadvisor`)).status, 200);
+});
+
+t.test('a client that does not read its answer is cut off', async (t) => {
+  const length = 64 * 1024 * 1024; // more than the kernel's buffers hold
+  const { server } = await listen(t, () => Promise.reject(new Error('x'.repeat(length))));
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const [host, port] = server.address.split(':');
+  const slow = connect(Number(port), host);
+  t.teardown(() => slow.destroy());
+  slow.write('GET /metrics/cadvisor HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  await once(slow, 'readable'); // the answer has begun, and is not read
+  mock.timers.tick(30_000);
+  slow.on('error', () => undefined); // the cut
+  slow.resume();
+  await once(slow, 'close');
+  t.ok(slow.bytesRead < length, 'it got part of it only');
 });
 
 t.test('close ends idle connections and frees the port; twice is once', async (t) => {

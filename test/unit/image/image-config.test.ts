@@ -28,6 +28,11 @@ t.test('a field of a wrong type is refused by name', async (t) => {
     [{ config: { Env: 'A=b' } }, /“Env” is not a list/],
     [{ config: { Cmd: [1] } }, /“Cmd” is not a list/],
     [{ config: { User: 5 } }, /“User” is not a text/],
+    [{ config: { Env: Array(10_001).fill('A=b') } }, /“Env” is not within 10000 entries/],
+    [
+      { config: { Labels: Object.fromEntries(Array.from({ length: 10_001 }, (_, at) => [at, ''])) } },
+      /“Labels” is not within 10000 entries/,
+    ],
     [{ config: { Labels: { a: 1 } } }, /“Labels” is not a map/],
     [{ rootfs: { diff_ids: ['sha256:x'] } }, /“diff_ids” is not a list of sha256/],
   ];
