@@ -39,6 +39,7 @@ const LOG_MODE = 0o640;
 export function prepareRecord(host: ContainerHost, input: CreateInput): Readonly<ContainerRecord> {
   const { sandbox, spec } = input;
   if (sandboxState(sandbox) !== 'ready') throw notReady(sandbox, spec, 'created');
+  refuseUnoffered(spec);
   const image = findImage(host, spec);
   const id = newContainerId();
   return host.records.put({
@@ -56,6 +57,18 @@ export function prepareRecord(host: ContainerHost, input: CreateInput): Readonly
     oomKills: 0,
     bootId: bootId(),
   });
+}
+
+/** What would be left out in silence is refused: a container without its device or its user map is not what was asked for. */
+function refuseUnoffered(spec: ContainerSpec): void {
+  const refuse = (what: string, instead: string): RuntimeError =>
+    new RuntimeError(
+      'unimplemented',
+      'UNIMPLEMENTED',
+      `the container ${spec.metadata.name} asks for ${what}, which this version of berth does not offer; ${instead}`,
+    );
+  if (spec.cdiDevices.length > 0) throw refuse(`CDI devices (${spec.cdiDevices.join(', ')})`, 'use devices by host path');
+  if (spec.security.namespaces.user?.mode === 'pod') throw refuse('a user namespace', 'leave hostUsers unset in the pod');
 }
 
 /** What is answered for a container of a pod that has ended. */

@@ -37,7 +37,11 @@ export interface Shared {
 export async function startBerth(shared: Shared): Promise<Peer> {
   const place = await describe({ name: 'bench', cniConfDir: shared.cniConfDir });
   const stallFile = join(place.dir, 'stall');
-  const daemon = await start(place, { NODE_OPTIONS: `--import=${STALL_PROBE}`, BENCH_STALL_FILE: stallFile });
+  const probe = { NODE_OPTIONS: `--import=${STALL_PROBE}`, BENCH_STALL_FILE: stallFile };
+  const daemon = await start(place, probe).catch(async (error: unknown) => {
+    await end(place, undefined);
+    throw error;
+  });
   const cri = new Cri({ socket: place.socket, image: shared.image, cgroupParent: place.cgroupParent });
   return {
     name: 'berth',

@@ -114,6 +114,17 @@ t.test('containers that cannot be', async (t) => {
   );
   await refused(t, { message: /nobody-here/ }, create({ linux: { securityContext: { runAsUsername: 'nobody-here' } } }));
 
+  const map = { hostId: 100_000, containerId: 0, length: 65_536 };
+  const unoffered = { name: 'CallError', status: 'UNIMPLEMENTED' };
+  await refused(t, { ...unoffered, message: /vendor\.com\/gpu=0/ }, create({ CDIDevices: [{ name: 'vendor.com/gpu=0' }] }));
+  await refused(
+    t,
+    { ...unoffered, message: /user namespace/ },
+    create({
+      linux: { securityContext: { namespaceOptions: { usernsOptions: { mode: cri.NamespaceMode.POD, uids: [map], gids: [map] } } } },
+    }),
+  );
+
   const missing = await pods.create(sandbox, pods.container('missing', '', { command: ['/no/such/program'] }));
   await t.rejects(client.call(runtimeService.StartContainer, { containerId: missing }), {
     name: 'CallError',
