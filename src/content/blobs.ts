@@ -4,17 +4,11 @@
  * whole or absent; its bytes were compared with the digest before. Layers
  * are not kept here: they exist unpacked only.
  */
-import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diskError, errnoOf } from '../errors/index.ts';
+import { diskError } from '../errors/index.ts';
 import { type Digest, isDigest } from '../ids/index.ts';
-
-/** `sha256:HEX` of `bytes`. */
-function digestOf(bytes: Uint8Array): Digest {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest; // of that form by construction
-}
 
 export class BlobStore {
   readonly #dir: string;
@@ -43,17 +37,6 @@ export class BlobStore {
     } catch (error) {
       await rm(part, { force: true });
       throw diskError(error, `writing ${this.#dir}`);
-    }
-  }
-
-  /** The bytes, undefined when absent or damaged. */
-  async get(digest: Digest): Promise<Buffer | undefined> {
-    try {
-      const bytes = await readFile(this.#pathOf(digest));
-      return digestOf(bytes) === digest ? bytes : undefined;
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw error;
     }
   }
 

@@ -3,20 +3,10 @@ import type { Digest } from '../../../src/ids/index.ts';
 import { Catalog, type PulledImage } from '../../../src/image/catalog.ts';
 import { parseReference } from '../../../src/registry/index.ts';
 import { openStore } from '../../../src/store/index.ts';
+import { anImage } from '../../fixtures/container-spec.ts';
 
 const digest = (start: string): Digest => `sha256:${start.padEnd(64, '0')}` as Digest;
-const config = {
-  user: '',
-  env: [],
-  entrypoint: [],
-  cmd: [],
-  workingDir: '',
-  stopSignal: '',
-  volumes: [],
-  labels: {},
-  architecture: '',
-  os: '',
-};
+const config = anImage();
 const image = (id: string, reference: string): PulledImage => ({
   id: digest(id),
   sizeBytes: 1n,

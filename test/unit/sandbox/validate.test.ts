@@ -3,23 +3,9 @@ import { resolvConfText } from '../../../src/sandbox/files.ts';
 import type { SandboxSpec } from '../../../src/sandbox/index.ts';
 import { sysctlPath } from '../../../src/sandbox/sysctl.ts';
 import { validateSandbox } from '../../../src/sandbox/validate.ts';
+import { aPod } from '../../fixtures/container-spec.ts';
 
-const spec = (change: Partial<SandboxSpec> = {}): SandboxSpec => ({
-  metadata: { name: 'p', namespace: 'n', uid: 'u', attempt: 0 },
-  hostname: 'p',
-  logDirectory: '',
-  portMappings: [],
-  labels: {},
-  annotations: {},
-  runtimeHandler: '',
-  cgroupParent: '',
-  sysctls: {},
-  namespaces: { network: 'pod', pid: 'container', ipc: 'pod' },
-  privileged: false,
-  readonlyRootfs: false,
-  supplementalGroups: [],
-  ...change,
-});
+const spec = (change: Partial<SandboxSpec> = {}): SandboxSpec => aPod({ hostname: 'p', ...change });
 
 t.test('an ordinary pod is accepted', async () => validateSandbox(spec()));
 
