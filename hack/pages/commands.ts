@@ -6,7 +6,7 @@ type Command = (typeof COMMANDS)[number];
 
 /** The page. */
 export function commandPage(): string {
-  const lines = pageHead('Command line', 'src/cli/commands.ts', [
+  const lines = pageHead('Command line', 'src/cli/tables', [
     '`berth` is the daemon (`berth serve`) and its command line, which talks to the daemon over its socket. Where an object is asked for, its id, the start of its id or its name will do; a pod may also be written NAMESPACE/NAME.',
     'Exit codes: 0 done, 1 failed, 2 the command line was not understood. `exec` and `run --attach` pass on the exit code of the command they ran; `doctor` has 1 for warnings and 2 for failures. Errors go to standard error as `berth: MESSAGE`, with the [reason](errors.md) on the next line where there is one: when no daemon answers there is none.',
     'Flags of every command:',

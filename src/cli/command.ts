@@ -35,6 +35,7 @@ export type Run = (invocation: Invocation) => Promise<number>;
 
 /** One command. */
 export interface Command {
+  /** One word, or a family and a word: `image load`. */
   readonly name: string;
   /** Heading it stands under in the overview. */
   readonly group: 'Pods and containers' | 'Images' | 'The node';

@@ -45,9 +45,10 @@ interface Dispatch {
 
 async function dispatch(argv: readonly string[], { terminal, serve }: Dispatch): Promise<number> {
   const [name, ...words] = argv;
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') return help(words[0], terminal);
-  const command = findCommand(name === '--version' ? 'version' : name);
-  const { args, rest, flags } = parseArgs(command, words);
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') return help(words, terminal);
+  if (isFamily(name) && (words[0] === undefined || words[0] === '--help' || words[0] === '-h')) return help([name], terminal);
+  const command = findCommand(name === '--version' ? ['version'] : argv);
+  const { args, rest, flags } = parseArgs(command, argv.slice(command.name.split(' ').length));
   if (flags.on('help')) {
     terminal.out(commandHelp(command));
     return 0;
@@ -60,16 +61,27 @@ async function dispatch(argv: readonly string[], { terminal, serve }: Dispatch):
   return await run({ command, args, rest, flags, terminal });
 }
 
-function help(topic: string | undefined, terminal: Terminal): number {
-  terminal.out(topic === undefined ? overview(COMMANDS) : commandHelp(findCommand(topic)));
+function help(topic: readonly string[], terminal: Terminal): number {
+  const [name = ''] = topic;
+  if (name === '') terminal.out(overview(COMMANDS));
+  else if (isFamily(name) && topic.length === 1) terminal.out(overview(COMMANDS.filter((command) => command.name.startsWith(`${name} `))));
+  else terminal.out(commandHelp(findCommand(topic)));
   return 0;
 }
 
-function findCommand(name: string): Command {
+/** Is it the first word of commands that have two, as `image` of `image load`? */
+function isFamily(word: string): boolean {
+  return COMMANDS.some((command) => command.name.startsWith(`${word} `));
+}
+
+/** The command that `words` begin with: its name is one word, or two. */
+function findCommand(words: readonly string[]): Command {
+  const [first = '', second = ''] = words;
+  const name = isFamily(first) ? `${first} ${second}` : first;
   const command = COMMANDS.find((each) => each.name === name);
   if (command !== undefined) return command;
-  if (name.startsWith('-'))
-    throw new UsageError(`${JSON.stringify(name)} stands before the command; flags come after it: berth COMMAND [FLAGS]`);
+  if (first.startsWith('-'))
+    throw new UsageError(`${JSON.stringify(first)} stands before the command; flags come after it: berth COMMAND [FLAGS]`);
   const near = nearest(
     name,
     COMMANDS.map((each) => each.name),

@@ -56,4 +56,9 @@ export const imageService = {
 
 export const operatorService = {
   WatchPulls: { path: '/berth.v1.Operator/WatchPulls', request: operator.WatchPullsRequest, response: operator.WatchPullsResponse, stream: true },
+  TestRegistry: { path: '/berth.v1.Operator/TestRegistry', request: operator.TestRegistryRequest, response: operator.TestRegistryResponse, stream: false },
+  LoadImages: { path: '/berth.v1.Operator/LoadImages', request: operator.LoadImagesRequest, response: operator.LoadImagesResponse, stream: false },
+  SaveImages: { path: '/berth.v1.Operator/SaveImages', request: operator.SaveImagesRequest, response: operator.SaveImagesResponse, stream: true },
+  PushImage: { path: '/berth.v1.Operator/PushImage', request: operator.PushImageRequest, response: operator.PushImageResponse, stream: false },
+  CheckImages: { path: '/berth.v1.Operator/CheckImages', request: operator.CheckImagesRequest, response: operator.CheckImagesResponse, stream: true },
 } as const;

@@ -55,4 +55,189 @@ export declare namespace v1 {
   }
   const LayerProgress: Message<LayerProgressInit, LayerProgress>;
   const LayerState: { readonly LAYER_WAITING: 0; readonly LAYER_DOWNLOADING: 1; readonly LAYER_UNPACKING: 2; readonly LAYER_DONE: 3; readonly LAYER_SHARED: 4 };
+  interface Credentials {
+    username: string;
+    password: string;
+  }
+  interface CredentialsInit {
+    username?: string | null | undefined;
+    password?: string | null | undefined;
+  }
+  const Credentials: Message<CredentialsInit, Credentials>;
+  interface TestRegistryRequest {
+    image: string;
+    credentials: Credentials | null;
+  }
+  interface TestRegistryRequestInit {
+    image?: string | null | undefined;
+    credentials?: CredentialsInit | null | undefined;
+  }
+  const TestRegistryRequest: Message<TestRegistryRequestInit, TestRegistryRequest>;
+  interface TestRegistryResponse {
+    reference: string;
+    endpoints: EndpointReport[];
+  }
+  interface TestRegistryResponseInit {
+    reference?: string | null | undefined;
+    endpoints?: readonly EndpointReportInit[] | null | undefined;
+  }
+  const TestRegistryResponse: Message<TestRegistryResponseInit, TestRegistryResponse>;
+  interface EndpointReport {
+    url: string;
+    own: boolean;
+    source: string;
+    credentials: string;
+    login: string;
+    proxy: string;
+    tls: TlsReport | null;
+    ok: boolean;
+    said: string;
+    then: string;
+    connectedAfter: Long;
+    answeredAfter: Long;
+    digest: string;
+  }
+  interface EndpointReportInit {
+    url?: string | null | undefined;
+    own?: boolean | null | undefined;
+    source?: string | null | undefined;
+    credentials?: string | null | undefined;
+    login?: string | null | undefined;
+    proxy?: string | null | undefined;
+    tls?: TlsReportInit | null | undefined;
+    ok?: boolean | null | undefined;
+    said?: string | null | undefined;
+    then?: string | null | undefined;
+    connectedAfter?: Long | null | undefined;
+    answeredAfter?: Long | null | undefined;
+    digest?: string | null | undefined;
+  }
+  const EndpointReport: Message<EndpointReportInit, EndpointReport>;
+  interface TlsReport {
+    version: string;
+    subject: string;
+    issuer: string;
+    notAfter: Long;
+    verified: boolean;
+  }
+  interface TlsReportInit {
+    version?: string | null | undefined;
+    subject?: string | null | undefined;
+    issuer?: string | null | undefined;
+    notAfter?: Long | null | undefined;
+    verified?: boolean | null | undefined;
+  }
+  const TlsReport: Message<TlsReportInit, TlsReport>;
+  interface LoadImagesRequest {
+    path: string;
+    pin: boolean;
+    name: string;
+  }
+  interface LoadImagesRequestInit {
+    path?: string | null | undefined;
+    pin?: boolean | null | undefined;
+    name?: string | null | undefined;
+  }
+  const LoadImagesRequest: Message<LoadImagesRequestInit, LoadImagesRequest>;
+  interface LoadImagesResponse {
+    images: LoadedImage[];
+  }
+  interface LoadImagesResponseInit {
+    images?: readonly LoadedImageInit[] | null | undefined;
+  }
+  const LoadImagesResponse: Message<LoadImagesResponseInit, LoadImagesResponse>;
+  interface LoadedImage {
+    imageId: string;
+    names: string[];
+  }
+  interface LoadedImageInit {
+    imageId?: string | null | undefined;
+    names?: readonly string[] | null | undefined;
+  }
+  const LoadedImage: Message<LoadedImageInit, LoadedImage>;
+  interface SaveImagesRequest {
+    images: string[];
+    format: number;
+  }
+  interface SaveImagesRequestInit {
+    images?: readonly string[] | null | undefined;
+    format?: number | null | undefined;
+  }
+  const SaveImagesRequest: Message<SaveImagesRequestInit, SaveImagesRequest>;
+  const ArchiveFormat: { readonly ARCHIVE_OCI: 0; readonly ARCHIVE_DOCKER: 1 };
+  interface SaveImagesResponse {
+    chunk: Uint8Array;
+  }
+  interface SaveImagesResponseInit {
+    chunk?: Uint8Array | null | undefined;
+  }
+  const SaveImagesResponse: Message<SaveImagesResponseInit, SaveImagesResponse>;
+  interface PushImageRequest {
+    image: string;
+    target: string;
+    credentials: Credentials | null;
+  }
+  interface PushImageRequestInit {
+    image?: string | null | undefined;
+    target?: string | null | undefined;
+    credentials?: CredentialsInit | null | undefined;
+  }
+  const PushImageRequest: Message<PushImageRequestInit, PushImageRequest>;
+  interface PushImageResponse {
+    name: string;
+    bytesSent: Long;
+    bytesPresent: Long;
+  }
+  interface PushImageResponseInit {
+    name?: string | null | undefined;
+    bytesSent?: Long | null | undefined;
+    bytesPresent?: Long | null | undefined;
+  }
+  const PushImageResponse: Message<PushImageResponseInit, PushImageResponse>;
+  interface CheckImagesRequest {
+    images: string[];
+    repair: boolean;
+  }
+  interface CheckImagesRequestInit {
+    images?: readonly string[] | null | undefined;
+    repair?: boolean | null | undefined;
+  }
+  const CheckImagesRequest: Message<CheckImagesRequestInit, CheckImagesRequest>;
+  interface CheckImagesResponse {
+    layer: string;
+    images: string[];
+    outcome: number;
+    problems: string[];
+    error: string;
+    summary: CheckSummary | null;
+  }
+  interface CheckImagesResponseInit {
+    layer?: string | null | undefined;
+    images?: readonly string[] | null | undefined;
+    outcome?: number | null | undefined;
+    problems?: readonly string[] | null | undefined;
+    error?: string | null | undefined;
+    summary?: CheckSummaryInit | null | undefined;
+  }
+  const CheckImagesResponse: Message<CheckImagesResponseInit, CheckImagesResponse>;
+  const CheckOutcome: { readonly CHECK_WHOLE: 0; readonly CHECK_DAMAGED: 1; readonly CHECK_REPAIRED: 2 };
+  interface CheckSummary {
+    layers: Long;
+    damaged: Long;
+    repaired: Long;
+    walkedBytes: Long;
+    walkedInodes: Long;
+    countedBytes: Long;
+    countedInodes: Long;
+  }
+  interface CheckSummaryInit {
+    layers?: Long | null | undefined;
+    damaged?: Long | null | undefined;
+    repaired?: Long | null | undefined;
+    walkedBytes?: Long | null | undefined;
+    walkedInodes?: Long | null | undefined;
+    countedBytes?: Long | null | undefined;
+    countedInodes?: Long | null | undefined;
+  }
+  const CheckSummary: Message<CheckSummaryInit, CheckSummary>;
 }

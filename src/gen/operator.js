@@ -462,6 +462,1721 @@ const berth = $root.berth = (() => {
 			return values;
 		})();
 
+		v1.Credentials = (function() {
+
+			const Credentials = function (p) {
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			Credentials.prototype.username = "";
+			Credentials.prototype.password = "";
+
+			Credentials.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.username != null && $Object.hasOwnProperty.call(m, "username") && m.username !== "")
+					w.uint32(10).string(m.username);
+				if (m.password != null && $Object.hasOwnProperty.call(m, "password") && m.password !== "")
+					w.uint32(18).string(m.password);
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			Credentials.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.Credentials();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.username = v;
+							else
+								delete m.username;
+							continue;
+						}
+					case 2: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.password = v;
+							else
+								delete m.password;
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return Credentials;
+		})();
+
+		v1.TestRegistryRequest = (function() {
+
+			const TestRegistryRequest = function (p) {
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			TestRegistryRequest.prototype.image = "";
+			TestRegistryRequest.prototype.credentials = null;
+
+			TestRegistryRequest.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.image != null && $Object.hasOwnProperty.call(m, "image") && m.image !== "")
+					w.uint32(10).string(m.image);
+				if (m.credentials != null && $Object.hasOwnProperty.call(m, "credentials"))
+					$root.berth.v1.Credentials.encode(m.credentials, w.uint32(18).fork(), q + 1).ldelim();
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			TestRegistryRequest.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.TestRegistryRequest();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.image = v;
+							else
+								delete m.image;
+							continue;
+						}
+					case 2: {
+							if (u !== 2)
+								break;
+							m.credentials = $root.berth.v1.Credentials.decode(r, r.size(), $undefined, q + 1, m.credentials);
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return TestRegistryRequest;
+		})();
+
+		v1.TestRegistryResponse = (function() {
+
+			const TestRegistryResponse = function (p) {
+				this.endpoints = [];
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			TestRegistryResponse.prototype.reference = "";
+			TestRegistryResponse.prototype.endpoints = $util.emptyArray;
+
+			TestRegistryResponse.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.reference != null && $Object.hasOwnProperty.call(m, "reference") && m.reference !== "")
+					w.uint32(10).string(m.reference);
+				if (m.endpoints != null && m.endpoints.length) {
+					for (var i = 0; i < m.endpoints.length; ++i)
+						$root.berth.v1.EndpointReport.encode(m.endpoints[i], w.uint32(18).fork(), q + 1).ldelim();
+				}
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			TestRegistryResponse.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.TestRegistryResponse();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.reference = v;
+							else
+								delete m.reference;
+							continue;
+						}
+					case 2: {
+							if (u !== 2)
+								break;
+							if (!(m.endpoints && m.endpoints.length))
+								m.endpoints = [];
+							m.endpoints.push($root.berth.v1.EndpointReport.decode(r, r.size(), $undefined, q + 1));
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return TestRegistryResponse;
+		})();
+
+		v1.EndpointReport = (function() {
+
+			const EndpointReport = function (p) {
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			EndpointReport.prototype.url = "";
+			EndpointReport.prototype.own = false;
+			EndpointReport.prototype.source = "";
+			EndpointReport.prototype.credentials = "";
+			EndpointReport.prototype.login = "";
+			EndpointReport.prototype.proxy = "";
+			EndpointReport.prototype.tls = null;
+			EndpointReport.prototype.ok = false;
+			EndpointReport.prototype.said = "";
+			EndpointReport.prototype.then = "";
+			EndpointReport.prototype.connectedAfter = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			EndpointReport.prototype.answeredAfter = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			EndpointReport.prototype.digest = "";
+
+			EndpointReport.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.url != null && $Object.hasOwnProperty.call(m, "url") && m.url !== "")
+					w.uint32(10).string(m.url);
+				if (m.own != null && $Object.hasOwnProperty.call(m, "own") && m.own !== false)
+					w.uint32(16).bool(m.own);
+				if (m.source != null && $Object.hasOwnProperty.call(m, "source") && m.source !== "")
+					w.uint32(26).string(m.source);
+				if (m.credentials != null && $Object.hasOwnProperty.call(m, "credentials") && m.credentials !== "")
+					w.uint32(34).string(m.credentials);
+				if (m.login != null && $Object.hasOwnProperty.call(m, "login") && m.login !== "")
+					w.uint32(42).string(m.login);
+				if (m.proxy != null && $Object.hasOwnProperty.call(m, "proxy") && m.proxy !== "")
+					w.uint32(50).string(m.proxy);
+				if (m.tls != null && $Object.hasOwnProperty.call(m, "tls"))
+					$root.berth.v1.TlsReport.encode(m.tls, w.uint32(58).fork(), q + 1).ldelim();
+				if (m.ok != null && $Object.hasOwnProperty.call(m, "ok") && m.ok !== false)
+					w.uint32(64).bool(m.ok);
+				if (m.said != null && $Object.hasOwnProperty.call(m, "said") && m.said !== "")
+					w.uint32(74).string(m.said);
+				if (m.then != null && $Object.hasOwnProperty.call(m, "then") && m.then !== "")
+					w.uint32(82).string(m.then);
+				if (m.connectedAfter != null && $Object.hasOwnProperty.call(m, "connectedAfter") && (typeof m.connectedAfter === "object" ? m.connectedAfter.low || m.connectedAfter.high : m.connectedAfter !== 0))
+					w.uint32(88).int64(m.connectedAfter);
+				if (m.answeredAfter != null && $Object.hasOwnProperty.call(m, "answeredAfter") && (typeof m.answeredAfter === "object" ? m.answeredAfter.low || m.answeredAfter.high : m.answeredAfter !== 0))
+					w.uint32(96).int64(m.answeredAfter);
+				if (m.digest != null && $Object.hasOwnProperty.call(m, "digest") && m.digest !== "")
+					w.uint32(106).string(m.digest);
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			EndpointReport.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.EndpointReport();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.url = v;
+							else
+								delete m.url;
+							continue;
+						}
+					case 2: {
+							if (u !== 0)
+								break;
+							if (v = r.bool())
+								m.own = v;
+							else
+								delete m.own;
+							continue;
+						}
+					case 3: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.source = v;
+							else
+								delete m.source;
+							continue;
+						}
+					case 4: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.credentials = v;
+							else
+								delete m.credentials;
+							continue;
+						}
+					case 5: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.login = v;
+							else
+								delete m.login;
+							continue;
+						}
+					case 6: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.proxy = v;
+							else
+								delete m.proxy;
+							continue;
+						}
+					case 7: {
+							if (u !== 2)
+								break;
+							m.tls = $root.berth.v1.TlsReport.decode(r, r.size(), $undefined, q + 1, m.tls);
+							continue;
+						}
+					case 8: {
+							if (u !== 0)
+								break;
+							if (v = r.bool())
+								m.ok = v;
+							else
+								delete m.ok;
+							continue;
+						}
+					case 9: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.said = v;
+							else
+								delete m.said;
+							continue;
+						}
+					case 10: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.then = v;
+							else
+								delete m.then;
+							continue;
+						}
+					case 11: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.connectedAfter = v;
+							else
+								delete m.connectedAfter;
+							continue;
+						}
+					case 12: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.answeredAfter = v;
+							else
+								delete m.answeredAfter;
+							continue;
+						}
+					case 13: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.digest = v;
+							else
+								delete m.digest;
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return EndpointReport;
+		})();
+
+		v1.TlsReport = (function() {
+
+			const TlsReport = function (p) {
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			TlsReport.prototype.version = "";
+			TlsReport.prototype.subject = "";
+			TlsReport.prototype.issuer = "";
+			TlsReport.prototype.notAfter = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			TlsReport.prototype.verified = false;
+
+			TlsReport.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.version != null && $Object.hasOwnProperty.call(m, "version") && m.version !== "")
+					w.uint32(10).string(m.version);
+				if (m.subject != null && $Object.hasOwnProperty.call(m, "subject") && m.subject !== "")
+					w.uint32(18).string(m.subject);
+				if (m.issuer != null && $Object.hasOwnProperty.call(m, "issuer") && m.issuer !== "")
+					w.uint32(26).string(m.issuer);
+				if (m.notAfter != null && $Object.hasOwnProperty.call(m, "notAfter") && (typeof m.notAfter === "object" ? m.notAfter.low || m.notAfter.high : m.notAfter !== 0))
+					w.uint32(32).int64(m.notAfter);
+				if (m.verified != null && $Object.hasOwnProperty.call(m, "verified") && m.verified !== false)
+					w.uint32(40).bool(m.verified);
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			TlsReport.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.TlsReport();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.version = v;
+							else
+								delete m.version;
+							continue;
+						}
+					case 2: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.subject = v;
+							else
+								delete m.subject;
+							continue;
+						}
+					case 3: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.issuer = v;
+							else
+								delete m.issuer;
+							continue;
+						}
+					case 4: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.notAfter = v;
+							else
+								delete m.notAfter;
+							continue;
+						}
+					case 5: {
+							if (u !== 0)
+								break;
+							if (v = r.bool())
+								m.verified = v;
+							else
+								delete m.verified;
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return TlsReport;
+		})();
+
+		v1.LoadImagesRequest = (function() {
+
+			const LoadImagesRequest = function (p) {
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			LoadImagesRequest.prototype.path = "";
+			LoadImagesRequest.prototype.pin = false;
+			LoadImagesRequest.prototype.name = "";
+
+			LoadImagesRequest.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.path != null && $Object.hasOwnProperty.call(m, "path") && m.path !== "")
+					w.uint32(10).string(m.path);
+				if (m.pin != null && $Object.hasOwnProperty.call(m, "pin") && m.pin !== false)
+					w.uint32(16).bool(m.pin);
+				if (m.name != null && $Object.hasOwnProperty.call(m, "name") && m.name !== "")
+					w.uint32(26).string(m.name);
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			LoadImagesRequest.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.LoadImagesRequest();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.path = v;
+							else
+								delete m.path;
+							continue;
+						}
+					case 2: {
+							if (u !== 0)
+								break;
+							if (v = r.bool())
+								m.pin = v;
+							else
+								delete m.pin;
+							continue;
+						}
+					case 3: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.name = v;
+							else
+								delete m.name;
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return LoadImagesRequest;
+		})();
+
+		v1.LoadImagesResponse = (function() {
+
+			const LoadImagesResponse = function (p) {
+				this.images = [];
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			LoadImagesResponse.prototype.images = $util.emptyArray;
+
+			LoadImagesResponse.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.images != null && m.images.length) {
+					for (var i = 0; i < m.images.length; ++i)
+						$root.berth.v1.LoadedImage.encode(m.images[i], w.uint32(10).fork(), q + 1).ldelim();
+				}
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			LoadImagesResponse.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.LoadImagesResponse();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if (!(m.images && m.images.length))
+								m.images = [];
+							m.images.push($root.berth.v1.LoadedImage.decode(r, r.size(), $undefined, q + 1));
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return LoadImagesResponse;
+		})();
+
+		v1.LoadedImage = (function() {
+
+			const LoadedImage = function (p) {
+				this.names = [];
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			LoadedImage.prototype.imageId = "";
+			LoadedImage.prototype.names = $util.emptyArray;
+
+			LoadedImage.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.imageId != null && $Object.hasOwnProperty.call(m, "imageId") && m.imageId !== "")
+					w.uint32(10).string(m.imageId);
+				if (m.names != null && m.names.length) {
+					for (var i = 0; i < m.names.length; ++i)
+						w.uint32(18).string(m.names[i]);
+				}
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			LoadedImage.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.LoadedImage();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.imageId = v;
+							else
+								delete m.imageId;
+							continue;
+						}
+					case 2: {
+							if (u !== 2)
+								break;
+							if (!(m.names && m.names.length))
+								m.names = [];
+							m.names.push(r.stringVerify());
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return LoadedImage;
+		})();
+
+		v1.SaveImagesRequest = (function() {
+
+			const SaveImagesRequest = function (p) {
+				this.images = [];
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			SaveImagesRequest.prototype.images = $util.emptyArray;
+			SaveImagesRequest.prototype.format = 0;
+
+			SaveImagesRequest.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.images != null && m.images.length) {
+					for (var i = 0; i < m.images.length; ++i)
+						w.uint32(10).string(m.images[i]);
+				}
+				if (m.format != null && $Object.hasOwnProperty.call(m, "format") && m.format !== 0)
+					w.uint32(16).int32(m.format);
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			SaveImagesRequest.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.SaveImagesRequest();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if (!(m.images && m.images.length))
+								m.images = [];
+							m.images.push(r.stringVerify());
+							continue;
+						}
+					case 2: {
+							if (u !== 0)
+								break;
+							if (v = r.int32())
+								m.format = v;
+							else
+								delete m.format;
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return SaveImagesRequest;
+		})();
+
+		v1.ArchiveFormat = (function() {
+			const valuesById = $Object.create(null), values = $Object.create(valuesById);
+			values[valuesById[0] = "ARCHIVE_OCI"] = 0;
+			values[valuesById[1] = "ARCHIVE_DOCKER"] = 1;
+			return values;
+		})();
+
+		v1.SaveImagesResponse = (function() {
+
+			const SaveImagesResponse = function (p) {
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			SaveImagesResponse.prototype.chunk = $util.newBuffer([]);
+
+			SaveImagesResponse.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.chunk != null && $Object.hasOwnProperty.call(m, "chunk") && m.chunk.length)
+					w.uint32(10).bytes(m.chunk);
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			SaveImagesResponse.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.SaveImagesResponse();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.bytes()).length)
+								m.chunk = v;
+							else
+								delete m.chunk;
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return SaveImagesResponse;
+		})();
+
+		v1.PushImageRequest = (function() {
+
+			const PushImageRequest = function (p) {
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			PushImageRequest.prototype.image = "";
+			PushImageRequest.prototype.target = "";
+			PushImageRequest.prototype.credentials = null;
+
+			PushImageRequest.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.image != null && $Object.hasOwnProperty.call(m, "image") && m.image !== "")
+					w.uint32(10).string(m.image);
+				if (m.target != null && $Object.hasOwnProperty.call(m, "target") && m.target !== "")
+					w.uint32(18).string(m.target);
+				if (m.credentials != null && $Object.hasOwnProperty.call(m, "credentials"))
+					$root.berth.v1.Credentials.encode(m.credentials, w.uint32(26).fork(), q + 1).ldelim();
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			PushImageRequest.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.PushImageRequest();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.image = v;
+							else
+								delete m.image;
+							continue;
+						}
+					case 2: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.target = v;
+							else
+								delete m.target;
+							continue;
+						}
+					case 3: {
+							if (u !== 2)
+								break;
+							m.credentials = $root.berth.v1.Credentials.decode(r, r.size(), $undefined, q + 1, m.credentials);
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return PushImageRequest;
+		})();
+
+		v1.PushImageResponse = (function() {
+
+			const PushImageResponse = function (p) {
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			PushImageResponse.prototype.name = "";
+			PushImageResponse.prototype.bytesSent = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			PushImageResponse.prototype.bytesPresent = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+			PushImageResponse.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.name != null && $Object.hasOwnProperty.call(m, "name") && m.name !== "")
+					w.uint32(10).string(m.name);
+				if (m.bytesSent != null && $Object.hasOwnProperty.call(m, "bytesSent") && (typeof m.bytesSent === "object" ? m.bytesSent.low || m.bytesSent.high : m.bytesSent !== 0))
+					w.uint32(16).int64(m.bytesSent);
+				if (m.bytesPresent != null && $Object.hasOwnProperty.call(m, "bytesPresent") && (typeof m.bytesPresent === "object" ? m.bytesPresent.low || m.bytesPresent.high : m.bytesPresent !== 0))
+					w.uint32(24).int64(m.bytesPresent);
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			PushImageResponse.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.PushImageResponse();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.name = v;
+							else
+								delete m.name;
+							continue;
+						}
+					case 2: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.bytesSent = v;
+							else
+								delete m.bytesSent;
+							continue;
+						}
+					case 3: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.bytesPresent = v;
+							else
+								delete m.bytesPresent;
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return PushImageResponse;
+		})();
+
+		v1.CheckImagesRequest = (function() {
+
+			const CheckImagesRequest = function (p) {
+				this.images = [];
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			CheckImagesRequest.prototype.images = $util.emptyArray;
+			CheckImagesRequest.prototype.repair = false;
+
+			CheckImagesRequest.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.images != null && m.images.length) {
+					for (var i = 0; i < m.images.length; ++i)
+						w.uint32(10).string(m.images[i]);
+				}
+				if (m.repair != null && $Object.hasOwnProperty.call(m, "repair") && m.repair !== false)
+					w.uint32(16).bool(m.repair);
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			CheckImagesRequest.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.CheckImagesRequest();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if (!(m.images && m.images.length))
+								m.images = [];
+							m.images.push(r.stringVerify());
+							continue;
+						}
+					case 2: {
+							if (u !== 0)
+								break;
+							if (v = r.bool())
+								m.repair = v;
+							else
+								delete m.repair;
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return CheckImagesRequest;
+		})();
+
+		v1.CheckImagesResponse = (function() {
+
+			const CheckImagesResponse = function (p) {
+				this.images = [];
+				this.problems = [];
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			CheckImagesResponse.prototype.layer = "";
+			CheckImagesResponse.prototype.images = $util.emptyArray;
+			CheckImagesResponse.prototype.outcome = 0;
+			CheckImagesResponse.prototype.problems = $util.emptyArray;
+			CheckImagesResponse.prototype.error = "";
+			CheckImagesResponse.prototype.summary = null;
+
+			CheckImagesResponse.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.layer != null && $Object.hasOwnProperty.call(m, "layer") && m.layer !== "")
+					w.uint32(10).string(m.layer);
+				if (m.images != null && m.images.length) {
+					for (var i = 0; i < m.images.length; ++i)
+						w.uint32(18).string(m.images[i]);
+				}
+				if (m.outcome != null && $Object.hasOwnProperty.call(m, "outcome") && m.outcome !== 0)
+					w.uint32(24).int32(m.outcome);
+				if (m.problems != null && m.problems.length) {
+					for (var i = 0; i < m.problems.length; ++i)
+						w.uint32(34).string(m.problems[i]);
+				}
+				if (m.error != null && $Object.hasOwnProperty.call(m, "error") && m.error !== "")
+					w.uint32(42).string(m.error);
+				if (m.summary != null && $Object.hasOwnProperty.call(m, "summary"))
+					$root.berth.v1.CheckSummary.encode(m.summary, w.uint32(50).fork(), q + 1).ldelim();
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			CheckImagesResponse.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.CheckImagesResponse();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.layer = v;
+							else
+								delete m.layer;
+							continue;
+						}
+					case 2: {
+							if (u !== 2)
+								break;
+							if (!(m.images && m.images.length))
+								m.images = [];
+							m.images.push(r.stringVerify());
+							continue;
+						}
+					case 3: {
+							if (u !== 0)
+								break;
+							if (v = r.int32())
+								m.outcome = v;
+							else
+								delete m.outcome;
+							continue;
+						}
+					case 4: {
+							if (u !== 2)
+								break;
+							if (!(m.problems && m.problems.length))
+								m.problems = [];
+							m.problems.push(r.stringVerify());
+							continue;
+						}
+					case 5: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.error = v;
+							else
+								delete m.error;
+							continue;
+						}
+					case 6: {
+							if (u !== 2)
+								break;
+							m.summary = $root.berth.v1.CheckSummary.decode(r, r.size(), $undefined, q + 1, m.summary);
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return CheckImagesResponse;
+		})();
+
+		v1.CheckOutcome = (function() {
+			const valuesById = $Object.create(null), values = $Object.create(valuesById);
+			values[valuesById[0] = "CHECK_WHOLE"] = 0;
+			values[valuesById[1] = "CHECK_DAMAGED"] = 1;
+			values[valuesById[2] = "CHECK_REPAIRED"] = 2;
+			return values;
+		})();
+
+		v1.CheckSummary = (function() {
+
+			const CheckSummary = function (p) {
+				if (p)
+					for (var ks = $Object.keys(p), i = 0; i < ks.length; ++i)
+						if (p[ks[i]] != null && ks[i] !== "__proto__")
+							this[ks[i]] = p[ks[i]];
+			};
+
+			CheckSummary.prototype.layers = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			CheckSummary.prototype.damaged = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			CheckSummary.prototype.repaired = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			CheckSummary.prototype.walkedBytes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			CheckSummary.prototype.walkedInodes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			CheckSummary.prototype.countedBytes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			CheckSummary.prototype.countedInodes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+
+			CheckSummary.encode = function (m, w, q) {
+				if (!w)
+					w = $Writer.create();
+				if (q === $undefined)
+					q = 0;
+				if (q > $util.recursionLimit)
+					throw $Error("max depth exceeded");
+				if (m.layers != null && $Object.hasOwnProperty.call(m, "layers") && (typeof m.layers === "object" ? m.layers.low || m.layers.high : m.layers !== 0))
+					w.uint32(8).int64(m.layers);
+				if (m.damaged != null && $Object.hasOwnProperty.call(m, "damaged") && (typeof m.damaged === "object" ? m.damaged.low || m.damaged.high : m.damaged !== 0))
+					w.uint32(16).int64(m.damaged);
+				if (m.repaired != null && $Object.hasOwnProperty.call(m, "repaired") && (typeof m.repaired === "object" ? m.repaired.low || m.repaired.high : m.repaired !== 0))
+					w.uint32(24).int64(m.repaired);
+				if (m.walkedBytes != null && $Object.hasOwnProperty.call(m, "walkedBytes") && (typeof m.walkedBytes === "object" ? m.walkedBytes.low || m.walkedBytes.high : m.walkedBytes !== 0))
+					w.uint32(32).int64(m.walkedBytes);
+				if (m.walkedInodes != null && $Object.hasOwnProperty.call(m, "walkedInodes") && (typeof m.walkedInodes === "object" ? m.walkedInodes.low || m.walkedInodes.high : m.walkedInodes !== 0))
+					w.uint32(40).int64(m.walkedInodes);
+				if (m.countedBytes != null && $Object.hasOwnProperty.call(m, "countedBytes") && (typeof m.countedBytes === "object" ? m.countedBytes.low || m.countedBytes.high : m.countedBytes !== 0))
+					w.uint32(48).int64(m.countedBytes);
+				if (m.countedInodes != null && $Object.hasOwnProperty.call(m, "countedInodes") && (typeof m.countedInodes === "object" ? m.countedInodes.low || m.countedInodes.high : m.countedInodes !== 0))
+					w.uint32(56).int64(m.countedInodes);
+				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
+					for (var i = 0; i < m.$unknowns.length; ++i)
+						w.raw(m.$unknowns[i]);
+				return w;
+			};
+
+			CheckSummary.decode = function (r, l, z, q, g) {
+				if (!(r instanceof $Reader))
+					r = $Reader.create(r);
+				if (q === $undefined)
+					q = 0;
+				if (q > $Reader.recursionLimit)
+					throw $Error("max depth exceeded");
+				var c, m, v;
+				if (l === $undefined)
+					c = r.len;
+				else {
+					c = r.pos + l;
+					if (c > r.len)
+						throw $RangeError("index out of range");
+					l = r.len;
+					r.len = c;
+				}
+				m = g || new $root.berth.v1.CheckSummary();
+				while (r.pos < c) {
+					var s = r.pos;
+					var t = r.tag();
+					if (t === z) {
+						z = $undefined;
+						break;
+					}
+					var u = t & 7;
+					switch (t >>>= 3) {
+					case 1: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.layers = v;
+							else
+								delete m.layers;
+							continue;
+						}
+					case 2: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.damaged = v;
+							else
+								delete m.damaged;
+							continue;
+						}
+					case 3: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.repaired = v;
+							else
+								delete m.repaired;
+							continue;
+						}
+					case 4: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.walkedBytes = v;
+							else
+								delete m.walkedBytes;
+							continue;
+						}
+					case 5: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.walkedInodes = v;
+							else
+								delete m.walkedInodes;
+							continue;
+						}
+					case 6: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.countedBytes = v;
+							else
+								delete m.countedBytes;
+							continue;
+						}
+					case 7: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.countedInodes = v;
+							else
+								delete m.countedInodes;
+							continue;
+						}
+					}
+					r.skipType(u, q, t);
+					if (!r.discardUnknown) {
+						$util.makeProp(m, "$unknowns", false);
+						(m.$unknowns || (m.$unknowns = [])).push(r.raw(s, r.pos));
+					}
+				}
+				if (l !== $undefined) {
+					if (r.pos !== c)
+						throw $RangeError("index out of range");
+					r.len = l;
+				}
+				if (z !== $undefined)
+					throw $Error("missing end group");
+				return m;
+			};
+
+			return CheckSummary;
+		})();
+
 		return v1;
 	})();
 

@@ -10,8 +10,9 @@ import { abortError, type Limiter } from '../async/index.ts';
 import { type BlobStore, download, type TransferPolicy } from '../content/index.ts';
 import { isRuntimeError, RuntimeError } from '../errors/index.ts';
 import type { DiffId } from '../ids/index.ts';
-import type { Descriptor, RegistrySession } from '../registry/index.ts';
+import type { Descriptor } from '../registry/index.ts';
 import { type LayerStore, type Staging, TailProgress, type UnpackResult, unpackLayer } from '../snapshot/index.ts';
+import type { ImageSource } from './source.ts';
 import type { LayerProgress } from './types.ts';
 
 /** The parts it works with, the same for every layer. */
@@ -26,7 +27,7 @@ export interface LayerPullParts {
 
 /** One layer to get. */
 export interface LayerPull {
-  session: RegistrySession;
+  source: ImageSource;
   layer: Descriptor;
   diffId: DiffId;
   /** Names the image in errors. */
@@ -81,7 +82,7 @@ async function downloadLayer(
   parts.changed();
   try {
     await download({
-      open: (offset, signal) => pull.session.blob(pull.layer, offset, signal),
+      open: (offset, signal) => pull.source.blob(pull.layer, offset, signal),
       path: transfer.part,
       digest: pull.layer.digest,
       size: pull.layer.size,

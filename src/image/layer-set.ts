@@ -5,13 +5,14 @@
  */
 import { abortError, SingleFlight } from '../async/index.ts';
 import type { DiffId } from '../ids/index.ts';
-import type { Descriptor, RegistrySession } from '../registry/index.ts';
+import type { Descriptor } from '../registry/index.ts';
 import { type LayerPullParts, pullLayer } from './layer-pull.ts';
+import type { ImageSource } from './source.ts';
 import type { LayerProgress } from './types.ts';
 
 /** The layers of one pull. */
 export interface LayerRequest {
-  session: RegistrySession;
+  source: ImageSource;
   /** Registry host: layers coming from different ones are different downloads. */
   host: string;
   layers: readonly { descriptor: Descriptor; diffId: DiffId }[];
@@ -97,10 +98,10 @@ export class LayerSet {
 
   #join(request: LayerRequest, layer: { key: string; descriptor: Descriptor; diffId: DiffId }, signal: AbortSignal): Promise<void> {
     return this.#flights.join(layer.key, { signal }, (flightSignal) => {
-      const { session, what } = request;
+      const { source, what } = request;
       const { descriptor, diffId, key } = layer;
       const progress = this.#progressOf(key, descriptor);
-      const running = pullLayer(this.#parts, { session, layer: descriptor, diffId, what, progress, signal: flightSignal }).finally(() => {
+      const running = pullLayer(this.#parts, { source, layer: descriptor, diffId, what, progress, signal: flightSignal }).finally(() => {
         if (this.#live.get(key) === progress) this.#live.delete(key);
         this.#running.delete(running);
       });

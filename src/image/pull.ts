@@ -14,10 +14,10 @@ import {
   parseManifest,
   platformMatches,
   type Reference,
-  type RegistrySession,
   selectPlatform,
 } from '../registry/index.ts';
 import { type ParsedConfig, parseImageConfig } from './image-config.ts';
+import type { ImageSource } from './source.ts';
 
 /** Bytes of a config blob: a few KiB, more with a long history. */
 const CONFIG_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -38,10 +38,10 @@ export interface ResolvedImage {
 }
 
 /** Fetches and checks the documents of an image. */
-export async function resolveImage(session: RegistrySession, reference: Reference, signal: AbortSignal): Promise<ResolvedImage> {
+export async function resolveImage(source: ImageSource, reference: Reference, signal: AbortSignal): Promise<ResolvedImage> {
   const what = `image ${formatReference(reference)}`;
-  const { manifest, bytes, digest, targetDigest } = await resolveManifest(session, what, signal);
-  const configBytes = await session.smallBlob(manifest.config, CONFIG_LIMIT_BYTES, signal);
+  const { manifest, bytes, digest, targetDigest } = await resolveManifest(source, what, signal);
+  const configBytes = await source.smallBlob(manifest.config, CONFIG_LIMIT_BYTES, signal);
   const config = parseImageConfig(configBytes, what);
   checkPlatform(config, what);
   if (config.diffIds.length !== manifest.layers.length) {
@@ -63,9 +63,9 @@ interface ResolvedManifest {
 }
 
 /** Goes down through indexes to the manifest for this machine. */
-async function resolveManifest(session: RegistrySession, what: string, signal: AbortSignal): Promise<ResolvedManifest> {
+async function resolveManifest(source: ImageSource, what: string, signal: AbortSignal): Promise<ResolvedManifest> {
   const host = hostPlatform();
-  let fetched = await session.manifest(undefined, signal);
+  let fetched = await source.manifest(undefined, signal);
   const targetDigest = fetched.digest;
   for (let depth = 0; depth <= INDEX_DEPTH_LIMIT; depth += 1) {
     const document = parseManifest(fetched.bytes, what, fetched.contentType);
@@ -75,7 +75,7 @@ async function resolveManifest(session: RegistrySession, what: string, signal: A
       const offered = document.manifests.flatMap((entry) => (entry.platform === undefined ? [] : [formatPlatform(entry.platform)]));
       throw noPlatform(what, [...new Set(offered)]);
     }
-    fetched = await session.manifest(chosen.digest, signal);
+    fetched = await source.manifest(chosen.digest, signal);
   }
   throw new RuntimeError('unknown', 'IMAGE_MANIFEST', `the index of ${what} nests deeper than ${INDEX_DEPTH_LIMIT}; rebuild the image`);
 }

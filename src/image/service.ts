@@ -187,7 +187,7 @@ class Images implements ImageService {
       this.#board.changed();
     };
     const { pulled, shared, bytes } = await this.#layerSet.fetch({
-      session,
+      source: session,
       host: reference.host,
       layers: image.layers,
       what,

@@ -8,7 +8,7 @@
 import { Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { errnoOf, messageOf } from '../errors/index.ts';
-import { layerError } from './bytes.ts';
+import { layerError } from '../tar/index.ts';
 
 /** Output buffer, in bytes: fewer, larger chunks are measurably cheaper. */
 const CHUNK_BYTES = 256 * 1024;

@@ -25,9 +25,9 @@ import {
   unlinkAt,
   utimesAt,
 } from '../sys/index.ts';
-import { layerError, printable, splitPath } from './bytes.ts';
+import type { Member, TarSink } from '../tar/index.ts';
+import { layerError, printable, splitPath } from '../tar/index.ts';
 import { DirectoryCache, removeTreeAt } from './directory-cache.ts';
-import type { Member, TarSink } from './tar-walker.ts';
 import { parseWhiteout } from './whiteout.ts';
 
 /** What was unpacked. */

@@ -7,12 +7,12 @@
 import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { errnoOf, messageOf, RuntimeError } from '../errors/index.ts';
+import { TarWalker } from '../tar/index.ts';
 import { makeFixup } from './fixup.ts';
 import { inflate } from './inflate.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { removeTree } from './remove-tree.ts';
 import { tail } from './tail.ts';
-import { TarWalker } from './tar-walker.ts';
 import type { Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults, UnpackResult } from './tasks.ts';
 import { measure } from './usage.ts';
 

@@ -3,7 +3,7 @@
  * Pure. Source: OCI image-spec layer.md "Representing Changes"; the other
  * `.wh..wh.` names are aufs' own and mean nothing elsewhere.
  */
-import { type ByteString, layerError, printable } from './bytes.ts';
+import { type ByteString, layerError, printable } from '../tar/index.ts';
 
 /** What a whiteout says. */
 export type Whiteout = { kind: 'remove'; name: ByteString } | { kind: 'opaque' } | { kind: 'ignored' };

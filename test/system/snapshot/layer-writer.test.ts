@@ -6,8 +6,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
-import type { ByteString } from '../../../src/snapshot/bytes.ts';
 import { LayerWriter } from '../../../src/snapshot/layer-writer.ts';
+import type { ByteString } from '../../../src/tar/bytes.ts';
 
 t.test('a directory’s attributes are not kept until the end, of which a small layer may have gigabytes', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'berth-writer-'));

@@ -6,8 +6,8 @@
  * slices of the chunk it came in.
  */
 import { type ByteString, byteString, layerError, printable } from './bytes.ts';
+import { BLOCK_BYTES, parseHeader, type TarHeader } from './header.ts';
 import { type Extended, parsePax, type Timestamp } from './pax.ts';
-import { BLOCK_BYTES, parseHeader, type TarHeader } from './tar-header.ts';
 
 /** One member, extended headers applied. */
 export interface Member {

@@ -1,11 +1,11 @@
 import t from 'tap';
 import { buildTar, type TarEntry } from '../../../hack/lib/tar.ts';
-import type { ByteString } from '../../../src/snapshot/bytes.ts';
-import { splitPath } from '../../../src/snapshot/bytes.ts';
-import { parsePax } from '../../../src/snapshot/pax.ts';
-import { parseHeader } from '../../../src/snapshot/tar-header.ts';
-import { type Member, TarWalker } from '../../../src/snapshot/tar-walker.ts';
 import { parseWhiteout } from '../../../src/snapshot/whiteout.ts';
+import type { ByteString } from '../../../src/tar/bytes.ts';
+import { splitPath } from '../../../src/tar/bytes.ts';
+import { parseHeader } from '../../../src/tar/header.ts';
+import { parsePax } from '../../../src/tar/pax.ts';
+import { type Member, TarWalker } from '../../../src/tar/walker.ts';
 
 /** Walks `tar` in pieces of `step` bytes. */
 function walk(tar: Buffer, step = tar.length): { member: Member; data: string; ended: boolean }[] {

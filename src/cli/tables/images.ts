@@ -1,0 +1,32 @@
+/** Commands about images and their registries. */
+import type { Command } from '../command.ts';
+import { CREDS, output, QUIET } from './flags.ts';
+
+export const IMAGES_COMMANDS: readonly Command[] = [
+  {
+    name: 'images',
+    group: 'Images',
+    summary: 'List images',
+    args: [{ name: 'NAME', optional: true }],
+    flags: [output('wide', 'json', 'name'), QUIET],
+    load: () => import('../commands/images.ts'),
+  },
+  {
+    name: 'pull',
+    group: 'Images',
+    summary: 'Pull an image from its registry',
+    details: 'On a terminal a bar a layer shows how far it is; elsewhere a line is printed for each layer that is done.',
+    args: [{ name: 'IMAGE' }],
+    flags: [CREDS, { name: 'quiet', short: 'q', summary: 'Print only the image’s id' }],
+    load: () => import('../commands/pull.ts'),
+  },
+  {
+    name: 'rmi',
+    group: 'Images',
+    summary: 'Remove images',
+    details: 'Containers that run from a removed image go on; its space is free when the last of them is removed.',
+    args: [{ name: 'IMAGE', many: true }],
+    flags: [],
+    load: () => import('../commands/rmi.ts'),
+  },
+];
