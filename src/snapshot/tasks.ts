@@ -6,8 +6,12 @@ import type { TailBuffer } from './tail.ts';
 
 /** Work that must not run on the main thread. */
 export type Task =
-  /** Unpack a layer blob that may still be downloading into an empty directory. */
+  /** Unpack a layer blob that may still be downloading into an empty directory, and its split beside that. */
   | { kind: 'unpack'; part: string; progress: TailBuffer; dir: string }
+  /** Compare a layer's directory with its split and the digest of its tar. */
+  | { kind: 'verify'; dir: string; tarDigest: string }
+  /** Write the tar of a layer, from its directory and its split, to a new file. */
+  | { kind: 'assemble'; dir: string; to: string }
   /** Make the layer that restores what implied directories hide; `layers` topmost first. */
   | { kind: 'fixup'; layers: FixupLayer[]; dir: string }
   /** Count what a directory holds. */
@@ -29,7 +33,10 @@ export interface Usage {
 /** The result of each kind of task. */
 export interface TaskResults {
   unpack: UnpackResult;
-  fixup: { digest: string; directories: number } | undefined;
+  /** One sentence a damaged file. */
+  verify: string[];
+  assemble: undefined;
+  fixup: { digest: string; tarDigest: string; directories: number } | undefined;
   usage: Usage;
   remove: undefined;
 }

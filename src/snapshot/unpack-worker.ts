@@ -7,25 +7,50 @@
 import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { errnoOf, messageOf, RuntimeError } from '../errors/index.ts';
-import { TarWalker } from '../tar/index.ts';
+import { type TarSink, TarWalker } from '../tar/index.ts';
+import { assembleTar } from './assemble.ts';
 import { makeFixup } from './fixup.ts';
 import { inflate } from './inflate.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { removeTree } from './remove-tree.ts';
+import { SplitWriter, splitOf } from './split.ts';
+import { splitTree } from './split-tree.ts';
 import { tail } from './tail.ts';
 import type { Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults, UnpackResult } from './tasks.ts';
 import { measure } from './usage.ts';
+import { verifyLayer } from './verify.ts';
 
 async function unpack(task: Task & { kind: 'unpack' }): Promise<UnpackResult> {
   using writer = new LayerWriter(task.dir);
-  const walker = new TarWalker(writer);
+  using split = new SplitWriter(splitOf(task.dir));
+  const walker = new TarWalker(splitting(writer, split));
   const hash = createHash('sha256');
   for await (const chunk of inflate(tail(task.part, task.progress))) {
     hash.update(chunk);
     walker.push(chunk);
   }
   walker.finish();
+  split.finish();
   return { ...writer.finish(), diffId: `sha256:${hash.digest('hex')}` };
+}
+
+/** The writer, with everything that goes by recorded. */
+const splitting = (writer: LayerWriter, split: SplitWriter): TarSink => ({
+  begin: (member) => writer.begin(member),
+  data(chunk) {
+    split.content(chunk);
+    writer.data(chunk);
+  },
+  end() {
+    split.endContent();
+    writer.end();
+  },
+  raw: (chunk) => split.raw(chunk),
+});
+
+function fixup(task: Task & { kind: 'fixup' }): TaskResults['fixup'] {
+  const made = makeFixup(task.layers, task.dir);
+  return made === undefined ? undefined : { ...made, tarDigest: splitTree(task.dir) };
 }
 
 async function perform(task: Task): Promise<TaskResults[Task['kind']]> {
@@ -33,7 +58,12 @@ async function perform(task: Task): Promise<TaskResults[Task['kind']]> {
     case 'unpack':
       return unpack(task);
     case 'fixup':
-      return makeFixup(task.layers, task.dir);
+      return fixup(task);
+    case 'verify':
+      return verifyLayer(task);
+    case 'assemble':
+      assembleTar(task.dir, task.to);
+      return undefined;
     case 'usage':
       return measure(task.dir);
     case 'remove':

@@ -32,6 +32,8 @@ export interface TarSink {
   /** Some of a file's bytes, valid during the call only. */
   data(chunk: Buffer): void;
   end(): void;
+  /** Every byte that is not file data, in the order of the stream and before what it leads to; valid during the call only. */
+  raw?(chunk: Buffer): void;
 }
 
 /** An extended header may be this long: names and attributes need a few KiB. */
@@ -73,9 +75,13 @@ export class TarWalker {
   push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
-      if (this.#state === 'ended') return; // what follows the end mark is not part of the archive
+      if (this.#state === 'ended') {
+        this.#sink.raw?.(chunk.subarray(at)); // what follows the end mark is not part of the archive, but of its digest
+        return;
+      }
       if (this.#state === 'header') {
         const taken = chunk.copy(this.#block, this.#blockFill, at, at + BLOCK_BYTES - this.#blockFill);
+        this.#sink.raw?.(chunk.subarray(at, at + taken));
         at += taken;
         this.#blockFill += taken;
         if (this.#blockFill === BLOCK_BYTES) this.#header();
@@ -85,7 +91,8 @@ export class TarWalker {
       at += slice.length;
       this.#remaining -= slice.length;
       if (this.#state === 'data') this.#sink.data(slice);
-      else if (this.#state === 'extended') this.#extendedFill += slice.copy(this.#extended, this.#extendedFill);
+      else this.#sink.raw?.(slice);
+      if (this.#state === 'extended') this.#extendedFill += slice.copy(this.#extended, this.#extendedFill);
       if (this.#remaining === 0) this.#endPart();
     }
   }
