@@ -2,9 +2,9 @@
 
 import type { operator } from '../gen/index.ts';
 import { cri } from '../gen/index.ts';
-import type { ImageFsUsage, ImageRecord, PullProgress, RegistryAuth } from '../image/index.ts';
+import type { CheckStep, ImageFsUsage, ImageRecord, PullProgress, RegistryAuth } from '../image/index.ts';
 import { EncodedList } from './encoded.ts';
-import { layerStates, pullStates } from './enums.ts';
+import { checkOutcomes, layerStates, pullStates } from './enums.ts';
 import { toInt64, toUint64 } from './int64.ts';
 
 /** Image. The user of its config is a uid when it is a number, else a name; a group after ':' is not asked for. */
@@ -64,5 +64,22 @@ export function pullToWire(pull: PullProgress): operator.PullProgressInit {
     })),
     error: pull.error,
     imageId: pull.imageId,
+  };
+}
+
+/** CheckImagesResponse of the operator's service. */
+export function checkToWire(step: CheckStep): operator.CheckImagesResponseInit {
+  if ('layer' in step) return { ...step.layer, outcome: checkOutcomes.toWire(step.layer.outcome) };
+  const { layers, damaged, repaired, walked, counted } = step.summary;
+  return {
+    summary: {
+      layers: toInt64(BigInt(layers)),
+      damaged: toInt64(BigInt(damaged)),
+      repaired: toInt64(BigInt(repaired)),
+      walkedBytes: toInt64(walked.diskBytes),
+      walkedInodes: toInt64(walked.inodes),
+      countedBytes: toInt64(counted.diskBytes),
+      countedInodes: toInt64(counted.inodes),
+    },
   };
 }

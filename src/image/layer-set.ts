@@ -93,7 +93,7 @@ export class LayerSet {
   }
 
   #isPresent(diffId: DiffId): boolean {
-    return this.#parts.layers.get(diffId) !== undefined;
+    return this.#parts.layers.isWhole(diffId);
   }
 
   #join(request: LayerRequest, layer: { key: string; descriptor: Descriptor; diffId: DiffId }, signal: AbortSignal): Promise<void> {

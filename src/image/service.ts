@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { abortError, Limiter, SingleFlight } from '../async/index.ts';
 import type { Config } from '../config/index.ts';
 import { BlobStore, TRANSFER_POLICY, type TransferPolicy } from '../content/index.ts';
-import { asRuntimeError, diskError, isRuntimeError } from '../errors/index.ts';
+import { asRuntimeError, diskError, isRuntimeError, RuntimeError } from '../errors/index.ts';
 import type { ImageId } from '../ids/index.ts';
 import type { Logger } from '../log/index.ts';
 import { formatReference, parseReference, type Reference, RegistryClient } from '../registry/index.ts';
@@ -18,10 +18,20 @@ import { type LayerRecord, LayerStore, type Trash } from '../snapshot/index.ts';
 import type { Store } from '../store/index.ts';
 import { monotonicNs, nowNs } from '../sys/index.ts';
 import { Catalog } from './catalog.ts';
+import { type CheckParts, checkImages } from './check.ts';
 import { LayerSet } from './layer-set.ts';
 import { ProgressBoard } from './progress.ts';
 import { type ResolvedImage, resolveImage } from './pull.ts';
-import type { ImageFsUsage, ImageRecord, ImageService, PullObserver, PullProgress, RegistryAuth } from './types.ts';
+import type {
+  CheckRequest,
+  CheckStep,
+  ImageFsUsage,
+  ImageRecord,
+  ImageService,
+  PullObserver,
+  PullProgress,
+  RegistryAuth,
+} from './types.ts';
 
 /** What the image store works with. */
 export interface ImageServiceOptions {
@@ -108,6 +118,16 @@ class Images implements ImageService {
     await this.#freeBlobs(record);
   }
 
+  check(request: CheckRequest, signal: AbortSignal): AsyncGenerator<CheckStep> {
+    const parts: CheckParts = {
+      catalog: this.#catalog,
+      layers: this.#layers,
+      pin: (diffIds) => this.#layerSet.pin(diffIds),
+      pullAgain: (record, pullSignal) => this.#pullAgain(record, pullSignal),
+    };
+    return checkImages(parts, request, AbortSignal.any([signal, this.#closing.signal]));
+  }
+
   fsUsage(): ImageFsUsage {
     const { diskBytes, inodes } = this.#layers.usage();
     return { mountpoint: this.#options.root, usedBytes: diskBytes, inodesUsed: inodes };
@@ -140,6 +160,16 @@ class Images implements ImageService {
     await this.#layerSet.settled();
     await this.#registry[Symbol.asyncDispose]();
     await this.#layers.close();
+  }
+
+  /** Pulls an image of the node by the digest it came by, with the node's own credentials. */
+  async #pullAgain(record: Readonly<ImageRecord>, signal: AbortSignal): Promise<void> {
+    const [name] = record.repoDigests;
+    if (name === undefined) {
+      const message = `the image ${record.repoTags[0] ?? record.id} came from no registry; load it again (berth image load)`;
+      throw new RuntimeError('precondition', 'IMAGE_NOT_IN_REGISTRY', message);
+    }
+    await this.pull(name, undefined, signal);
   }
 
   /** A pull with its progress, log line and figures. */

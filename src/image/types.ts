@@ -73,6 +73,40 @@ export interface ImageFsUsage {
   inodesUsed: bigint;
 }
 
+/** What of the store to verify. */
+export interface CheckRequest {
+  /** Names or ids; none for every image. */
+  images: readonly string[];
+  /** Bring damaged layers anew. */
+  repair: boolean;
+}
+
+/** One layer, verified. */
+export interface LayerCheck {
+  layer: DiffId;
+  /** A name of each image that has it. */
+  images: string[];
+  outcome: 'whole' | 'damaged' | 'repaired';
+  /** What was wrong, one sentence a file, bounded. */
+  problems: string[];
+  /** Why it was not repaired. */
+  error?: string;
+}
+
+/** The whole check. */
+export interface CheckSummary {
+  layers: number;
+  /** Repaired ones included. */
+  damaged: number;
+  repaired: number;
+  /** Of all layers on the node, by a walk and by the counters. */
+  walked: { diskBytes: bigint; inodes: bigint };
+  counted: { diskBytes: bigint; inodes: bigint };
+}
+
+/** What a check tells as it goes. */
+export type CheckStep = { layer: LayerCheck } | { summary: CheckSummary };
+
 /** Cumulative figures of pulls, for metrics. */
 export interface PullObserver {
   pulled(event: { registry: string; bytes: number; seconds: number; layersPulled: number; layersShared: number }): void;
@@ -88,6 +122,8 @@ export interface ImageService {
   list(): Readonly<ImageRecord>[];
   /** Any name removes the image with all its names; absent is success. */
   remove(reference: string): Promise<void>;
+  /** Verifies layers, reading all of them. */
+  check(request: CheckRequest, signal: AbortSignal): AsyncGenerator<CheckStep>;
   fsUsage(): ImageFsUsage;
   /** Pulls under way and the last few ended, newest last. */
   pulls(): PullProgress[];

@@ -8,12 +8,10 @@ import { layerError, type Member, printable } from '../tar/index.ts';
 import { LayerPlan } from './layer-plan.ts';
 import { LayerTree } from './layer-tree.ts';
 import { reassemble } from './reassemble.ts';
-import { splitOf } from './split.ts';
 
-/** Writes the tar of the layer in `dir` to the new file `to`. Throws IMAGE_LAYER when it cannot be had any more. */
-export function assembleTar(dir: string, to: string): void {
+/** Writes the tar of the layer in `dir`, whose split is `split`, to the new file `to`. Throws IMAGE_LAYER when it cannot be had any more. */
+export function assembleTar({ dir, split, to }: { dir: string; split: string; to: string }): void {
   using tree = new LayerTree(dir);
-  const split = splitOf(dir);
   const [lost] = LayerPlan.of(tree, split).lost;
   if (lost !== undefined) throw layerError(`its archive holds ${printable(lost)} more than once, so it cannot be put together again`);
   const onDamage = (member: Member, why: string): never => {

@@ -3,7 +3,8 @@
  *
  *   layers/tmp-*  --publish: rename, then row-->  layers/HEX  --drop: row, then rename-->  trash/*
  *
- * Beside each directory is the layer's tar split (split.ts). A layer that was
+ * The layer's tar split (split.ts) comes and goes with it: tmp-*.split, then
+ * splits/HEX. A layer that was
  * found damaged counts as absent for pulls, and the next one that brings it
  * replaces it; the damaged directory stays under another name as long as
  * containers may be using it, which is until the layer is dropped or the
@@ -23,7 +24,7 @@ import type { Logger } from '../log/index.ts';
 import type { Table } from '../store/index.ts';
 import { bootId, exchangePaths, syncfs } from '../sys/index.ts';
 import type { LayerContent } from './layer-writer.ts';
-import { splitOf } from './split.ts';
+import { stagedSplit } from './split.ts';
 import type { Trash } from './trash.ts';
 import { runTask } from './workers.ts';
 
@@ -58,7 +59,7 @@ export interface PublishedContent extends LayerContent {
 
 /** What the layer store works with. */
 export interface LayerStoreOptions {
-  /** Directory of the layers. */
+  /** Directory of the layers; their splits are in one beside it. */
   dir: string;
   table: Table<LayerRecord>;
   trash: Trash;
@@ -78,6 +79,8 @@ const SYNC_DELAY_MS = 1_000;
 
 export class LayerStore {
   readonly #options: LayerStoreOptions;
+  /** Directory of the tar splits. */
+  readonly #splits: string;
   readonly #records = new Map<DiffId, LayerRecord>();
   /** Damaged directories that were replaced and are kept. */
   readonly #retired = new Set<string>();
@@ -88,7 +91,8 @@ export class LayerStore {
 
   constructor(options: LayerStoreOptions) {
     this.#options = options;
-    mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+    this.#splits = join(dirname(options.dir), 'splits');
+    for (const dir of [options.dir, this.#splits]) mkdirSync(dir, { recursive: true, mode: 0o700 });
     this.#recover();
   }
 
@@ -124,7 +128,8 @@ export class LayerStore {
     return {
       dir,
       [Symbol.dispose]: () => {
-        if (!this.#retired.has(dir)) this.#discard(dir);
+        if (!this.#retired.has(dir)) this.#options.trash.discard(dir);
+        this.#options.trash.discard(stagedSplit(dir));
       },
     };
   }
@@ -134,7 +139,7 @@ export class LayerStore {
     if (this.isWhole(diffId)) return;
     const damaged = this.#records.get(diffId);
     const retired = damaged === undefined ? [] : this.#replace(diffId, staging, damaged);
-    renameSync(splitOf(staging.dir), splitOf(this.pathOf(diffId)));
+    renameSync(stagedSplit(staging.dir), this.#splitOf(diffId));
     if (damaged === undefined) renameSync(staging.dir, this.pathOf(diffId));
     const record: LayerRecord = {
       sizeBytes: BigInt(content.sizeBytes),
@@ -150,7 +155,7 @@ export class LayerStore {
     try {
       this.#options.table.put(diffId, record);
     } catch (error) {
-      this.#discard(this.pathOf(diffId));
+      this.#discard(diffId);
       throw error;
     }
     this.#add(diffId, record);
@@ -163,7 +168,7 @@ export class LayerStore {
    */
   async verify(diffId: DiffId, signal: AbortSignal): Promise<string[]> {
     const { tarDigest = diffId } = this.#records.get(diffId) ?? {};
-    const problems = await runTask({ kind: 'verify', dir: this.pathOf(diffId), tarDigest }, signal);
+    const problems = await runTask({ kind: 'verify', dir: this.pathOf(diffId), split: this.#splitOf(diffId), tarDigest }, signal);
     const record = this.#records.get(diffId);
     if (record === undefined) return [];
     if ((record.damaged === true) !== problems.length > 0) {
@@ -176,7 +181,7 @@ export class LayerStore {
   /** Writes the layer's tar to the new file `to`. Rejects with IMAGE_LAYER when it is damaged, DISK_FULL. */
   async assemble(diffId: DiffId, to: string, signal: AbortSignal): Promise<void> {
     try {
-      await runTask({ kind: 'assemble', dir: this.pathOf(diffId), to }, signal);
+      await runTask({ kind: 'assemble', dir: this.pathOf(diffId), split: this.#splitOf(diffId), to }, signal);
     } catch (error) {
       throw diskError(error, `writing ${dirname(to)}`);
     }
@@ -220,7 +225,7 @@ export class LayerStore {
     if (record === undefined) return;
     this.#options.table.delete(diffId);
     this.#forget(diffId);
-    this.#discard(this.pathOf(diffId));
+    this.#discard(diffId);
     for (const { name } of record.retired ?? []) {
       this.#retired.delete(join(this.#options.dir, name));
       this.#options.trash.discard(join(this.#options.dir, name));
@@ -247,10 +252,14 @@ export class LayerStore {
     this.#inodes -= record.inodes;
   }
 
+  #splitOf(diffId: DiffId): string {
+    return join(this.#splits, basename(this.pathOf(diffId)));
+  }
+
   /** A layer's directory and its split; absent is success. */
-  #discard(dir: string): void {
-    this.#options.trash.discard(dir);
-    this.#options.trash.discard(splitOf(dir));
+  #discard(diffId: DiffId): void {
+    this.#options.trash.discard(this.pathOf(diffId));
+    this.#options.trash.discard(this.#splitOf(diffId));
   }
 
   /**
@@ -280,11 +289,9 @@ export class LayerStore {
       logger.warn({ diffId, why }, 'layer dropped');
       table.delete(diffId);
     }
-    const layers = this.all().map((diffId) => this.pathOf(diffId));
-    const known = new Set([...layers, ...layers.map(splitOf), ...this.#retired]);
-    for (const name of readdirSync(dir)) {
-      const path = join(dir, name);
-      if (!known.has(path)) trash.discard(path);
+    const known = new Set([...this.all().flatMap((diffId) => [this.pathOf(diffId), this.#splitOf(diffId)]), ...this.#retired]);
+    for (const place of [dir, this.#splits]) {
+      for (const name of readdirSync(place)) if (!known.has(join(place, name))) trash.discard(join(place, name));
     }
     if (this.#pending().length > 0) this.#syncSoon();
   }

@@ -7,7 +7,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { type BigIntStats, closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { endOfArchive, type Member, memberHeader, padding } from '../tar/index.ts';
-import { SplitWriter, splitOf } from './split.ts';
+import { SplitWriter, stagedSplit } from './split.ts';
 import { xattrsOf } from './xattrs.ts';
 
 const READ_BYTES = 256 * 1024;
@@ -15,7 +15,7 @@ const NS_PER_S = 1_000_000_000n;
 
 /** Writes the split beside `dir` and returns the digest of the tar it stands for. Directories, files and symlinks only. */
 export function splitTree(dir: string): string {
-  using split = new SplitWriter(splitOf(dir));
+  using split = new SplitWriter(stagedSplit(dir));
   const tree = new TreeSplitter(split);
   tree.enter(Buffer.from(dir), '');
   return tree.finish();

@@ -32,8 +32,8 @@ const RAW_BYTES = 32 * 1024;
 /** Largest block believed when reading: a block, one record over it, and what zstd adds to what it cannot compress. */
 const BLOCK_LIMIT_BYTES = 2 * (BLOCK_BYTES + RAW_BYTES);
 
-/** Where the split of the layer in `dir` is: beside it. */
-export const splitOf = (dir: string): string => `${dir}.split`;
+/** Where the split of a layer that is being unpacked into `dir` is: beside it. */
+export const stagedSplit = (dir: string): string => `${dir}.split`;
 
 /** Writes a split beside a layer that is being unpacked. Throws what the disk says. */
 export class SplitWriter implements Disposable {

@@ -9,9 +9,9 @@ export type Task =
   /** Unpack a layer blob that may still be downloading into an empty directory, and its split beside that. */
   | { kind: 'unpack'; part: string; progress: TailBuffer; dir: string }
   /** Compare a layer's directory with its split and the digest of its tar. */
-  | { kind: 'verify'; dir: string; tarDigest: string }
+  | { kind: 'verify'; dir: string; split: string; tarDigest: string }
   /** Write the tar of a layer, from its directory and its split, to a new file. */
-  | { kind: 'assemble'; dir: string; to: string }
+  | { kind: 'assemble'; dir: string; split: string; to: string }
   /** Make the layer that restores what implied directories hide; `layers` topmost first. */
   | { kind: 'fixup'; layers: FixupLayer[]; dir: string }
   /** Count what a directory holds. */

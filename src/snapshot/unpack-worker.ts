@@ -13,7 +13,7 @@ import { makeFixup } from './fixup.ts';
 import { inflate } from './inflate.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { removeTree } from './remove-tree.ts';
-import { SplitWriter, splitOf } from './split.ts';
+import { SplitWriter, stagedSplit } from './split.ts';
 import { splitTree } from './split-tree.ts';
 import { tail } from './tail.ts';
 import type { Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults, UnpackResult } from './tasks.ts';
@@ -22,7 +22,7 @@ import { verifyLayer } from './verify.ts';
 
 async function unpack(task: Task & { kind: 'unpack' }): Promise<UnpackResult> {
   using writer = new LayerWriter(task.dir);
-  using split = new SplitWriter(splitOf(task.dir));
+  using split = new SplitWriter(stagedSplit(task.dir));
   const walker = new TarWalker(splitting(writer, split));
   const hash = createHash('sha256');
   for await (const chunk of inflate(tail(task.part, task.progress))) {
@@ -62,7 +62,7 @@ async function perform(task: Task): Promise<TaskResults[Task['kind']]> {
     case 'verify':
       return verifyLayer(task);
     case 'assemble':
-      assembleTar(task.dir, task.to);
+      assembleTar(task);
       return undefined;
     case 'usage':
       return measure(task.dir);

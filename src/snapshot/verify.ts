@@ -11,13 +11,14 @@ import { type Member, printable } from '../tar/index.ts';
 import { LayerPlan } from './layer-plan.ts';
 import { LayerTree } from './layer-tree.ts';
 import { reassemble } from './reassemble.ts';
-import { splitOf } from './split.ts';
 import { compareXattrs } from './xattrs.ts';
 
 /** What to verify. */
 export interface VerifyOptions {
-  /** The layer's directory, with its split beside it. */
+  /** The layer's directory. */
   dir: string;
+  /** Its tar split. */
+  split: string;
   /** Digest of its tar. */
   tarDigest: string;
 }
@@ -28,9 +29,8 @@ const NS_PER_S = 1_000_000_000n;
 const SYMLINK_MODE = 0o777;
 
 /** One sentence a damaged file, bounded; none when the layer is whole. Throws what the disk says beyond a single file. */
-export function verifyLayer({ dir, tarDigest }: VerifyOptions): string[] {
+export function verifyLayer({ dir, split, tarDigest }: VerifyOptions): string[] {
   const problems = new Problems();
-  const split = splitOf(dir);
   try {
     using tree = new LayerTree(dir);
     const plan = LayerPlan.of(tree, split);

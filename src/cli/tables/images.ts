@@ -29,4 +29,19 @@ export const IMAGES_COMMANDS: readonly Command[] = [
     flags: [],
     load: () => import('../commands/rmi.ts'),
   },
+  {
+    name: 'check',
+    group: 'Images',
+    summary: 'Verify what is stored on the node',
+    details:
+      'With --images every layer of the images named, or of all, is read and compared with what was unpacked: contents, names, owners, modes, times and attributes. A damaged layer counts as absent from then on: pulling an image that has it brings that layer anew, which is what --repair does with the node’s own credentials. Running containers keep the files they have. Exit code 1 when a layer is damaged and was not repaired.',
+    args: [{ name: 'IMAGE', many: true, optional: true }],
+    flags: [
+      { name: 'images', summary: 'Verify the layers of images' },
+      { name: 'repair', summary: 'Bring damaged layers anew from where they came from' },
+      output('json'),
+    ],
+    examples: ['berth check --images', 'berth check --images --repair docker.io/library/nginx:alpine'],
+    load: () => import('../commands/check.ts'),
+  },
 ];

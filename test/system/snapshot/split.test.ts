@@ -32,6 +32,7 @@ interface Store {
   base: string;
   layers: LayerStore;
   reopen(): LayerStore;
+  splitOf(diffId: DiffId): string;
   /** Unpacks and publishes. */
   add(tar: Buffer): Promise<DiffId>;
 }
@@ -45,6 +46,7 @@ function open(t: Test): Store {
   const store: Store = {
     base,
     layers: reopen(),
+    splitOf: (diffId) => join(base, 'splits', diffId.slice('sha256:'.length)),
     reopen() {
       store.layers = reopen();
       return store.layers;
@@ -105,7 +107,7 @@ t.test('a layer that was unpacked gives its tar back and is whole', async (t) =>
   t.same(await store.layers.verify(diffId, never), []);
   t.ok((await assembled(store, diffId)).equals(tar), 'byte for byte');
   t.equal(diffId, digestOf(tar));
-  const split = lstatSync(`${store.layers.pathOf(diffId)}.split`);
+  const split = lstatSync(store.splitOf(diffId));
   t.ok(split.size < 4096, 'a split is small');
   t.ok(store.reopen().isWhole(diffId), 'the split is part of the store after a restart');
   t.ok((await assembled(store, diffId)).equals(tar));
@@ -147,8 +149,8 @@ t.test('every kind of damage is named, and the layer counts as damaged until it 
     ['a broken link', () => relink(join(dir, 'dir/hard')), /"dir\/hard": it is no longer linked to "dir\/big"/],
     ['a lost whiteout', () => unlinkSync(join(dir, 'gone/file')), /"gone\/file": it is no whiteout any more/],
     ['a file for a directory', () => swapped(join(dir, 'made')), /"made\/up\/file": it is missing/],
-    ['a damaged split', () => patch(`${dir}.split`), /tar split is damaged|checksum/],
-    ['a missing split', () => unlinkSync(`${dir}.split`), /its directory or its tar split is missing/],
+    ['a damaged split', () => patch(store.splitOf(diffId)), /tar split is damaged|checksum/],
+    ['a missing split', () => unlinkSync(store.splitOf(diffId)), /its directory or its tar split is missing/],
     ['a missing directory', () => rmSync(dir, { recursive: true }), /its directory or its tar split is missing/],
   ];
   for (const [name, damage, expected] of damages) {
@@ -200,7 +202,12 @@ t.test('a file that the archive holds twice: the layer is whole, its tar cannot 
 
 t.test('an absolute symlink in a layer shows nothing of the host', async (t) => {
   const store = open(t);
-  const diffId = await store.add(buildTar([{ path: 'etc', type: 'symlink', target: '/etc' }, { path: 'file', content: 'x' }]));
+  const diffId = await store.add(
+    buildTar([
+      { path: 'etc', type: 'symlink', target: '/etc' },
+      { path: 'file', content: 'x' },
+    ]),
+  );
   t.same(await store.layers.verify(diffId, never), []);
 });
 
