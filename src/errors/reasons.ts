@@ -136,6 +136,10 @@ export const REASONS = {
     meaning: 'The registry refused the credentials, or wants some.',
     action: 'check the imagePullSecret or the registry’s configuration',
   },
+  IMAGE_IS_ARTIFACT: {
+    meaning: 'What the name stands for is an OCI artifact, not a container image.',
+    action: 'mount it as an image volume, or correct the name',
+  },
   IMAGE_PLATFORM: {
     meaning: 'The image has no variant for this node’s platform.',
     action: 'push the image for the platform the message names',

@@ -237,12 +237,13 @@ class Images implements ImageService {
     const layerBytes = [...new Set(layers)].reduce((total, diffId) => total + (this.#layers.get(diffId)?.sizeBytes ?? 0n), 0n);
     const before = this.#catalog.find(image.id);
     try {
-      await this.#blobs.put(image.id, image.configBytes);
+      if (image.artifactType === undefined) await this.#blobs.put(image.id, image.configBytes);
       await this.#blobs.put(image.manifestDigest, image.manifestBytes);
       this.#catalog.commit({
         id: image.id,
-        sizeBytes: layerBytes + BigInt(image.configBytes.length),
-        config: image.config.config,
+        sizeBytes: layerBytes + BigInt(image.configBytes.length || image.manifestBytes.length),
+        config: image.config,
+        ...(image.artifactType === undefined ? {} : { artifactType: image.artifactType }),
         layers,
         manifestDigest: image.manifestDigest,
         pulledAtNs: nowNs(),

@@ -28,7 +28,7 @@ export interface ImageConfig {
 
 /** The row of an image. */
 export interface ImageRecord {
-  /** Digest of the config blob. */
+  /** Digest of the config blob; of the manifest for an artifact. */
   id: ImageId;
   /** HOST/NAME:TAG, normalized. */
   repoTags: string[];
@@ -43,6 +43,8 @@ export interface ImageRecord {
   manifestDigest: Digest;
   pulledAtNs: bigint;
   pinned: boolean;
+  /** Set for an OCI artifact, from which no container can run. */
+  artifactType?: string;
 }
 
 /** Progress of one layer of a pull under way. */

@@ -1,6 +1,7 @@
 /** The registry: references, manifests and the distribution API. */
 export { RegistryClient, type RegistrySession } from './client.ts';
 export {
+  type ArtifactManifest,
   type Descriptor,
   formatPlatform,
   hostPlatform,

@@ -4,10 +4,18 @@ import type { FixupLayer } from './fixup.ts';
 import type { LayerContent } from './layer-writer.ts';
 import type { TailBuffer } from './tail.ts';
 
+/** A blob that is to become one file. */
+export interface PlacedFile {
+  /** Path in the layer; IMAGE_LAYER when it leads out of it. */
+  name: string;
+  /** Bytes. */
+  size: number;
+}
+
 /** Work that must not run on the main thread. */
 export type Task =
-  /** Unpack a layer blob that may still be downloading into an empty directory, and its split beside that. */
-  | { kind: 'unpack'; part: string; progress: TailBuffer; dir: string }
+  /** Unpack a layer blob, or place it as a file, that may still be downloading into an empty directory; its split goes beside that. */
+  | { kind: 'unpack'; part: string; progress: TailBuffer; dir: string; file?: PlacedFile }
   /** Compare a layer's directory with its split and the digest of its tar. */
   | { kind: 'verify'; dir: string; split: string; tarDigest: string }
   /** Write the tar of a layer, from its directory and its split, to a new file. */

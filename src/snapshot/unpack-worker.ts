@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { errnoOf, messageOf, RuntimeError } from '../errors/index.ts';
-import { type TarSink, TarWalker } from '../tar/index.ts';
+import { plainFile, type TarSink, TarWalker } from '../tar/index.ts';
 import { assembleTar } from './assemble.ts';
 import { makeFixup } from './fixup.ts';
 import { inflate } from './inflate.ts';
@@ -16,7 +16,7 @@ import { removeTree } from './remove-tree.ts';
 import { SplitWriter, stagedSplit } from './split.ts';
 import { splitTree } from './split-tree.ts';
 import { tail } from './tail.ts';
-import type { Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults, UnpackResult } from './tasks.ts';
+import type { PlacedFile, Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults, UnpackResult } from './tasks.ts';
 import { measure } from './usage.ts';
 import { verifyLayer } from './verify.ts';
 
@@ -32,6 +32,16 @@ async function unpack(task: Task & { kind: 'unpack' }): Promise<UnpackResult> {
   walker.finish();
   split.finish();
   return { ...writer.finish(), diffId: `sha256:${hash.digest('hex')}` };
+}
+
+/** The blob as a file of its own: a member that no archive had. */
+async function place(task: Task & { kind: 'unpack' }, { name, size }: PlacedFile): Promise<UnpackResult> {
+  using writer = new LayerWriter(task.dir);
+  writer.begin(plainFile(Buffer.from(name).toString('latin1'), size));
+  for await (const chunk of tail(task.part, task.progress)) writer.data(chunk);
+  writer.end();
+  const content = writer.finish();
+  return { ...content, implied: [], diffId: splitTree(task.dir) };
 }
 
 /** The writer, with everything that goes by recorded. */
@@ -56,7 +66,7 @@ function fixup(task: Task & { kind: 'fixup' }): TaskResults['fixup'] {
 async function perform(task: Task): Promise<TaskResults[Task['kind']]> {
   switch (task.kind) {
     case 'unpack':
-      return unpack(task);
+      return task.file === undefined ? unpack(task) : place(task, task.file);
     case 'fixup':
       return fixup(task);
     case 'verify':

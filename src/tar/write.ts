@@ -26,8 +26,7 @@ export function memberHeader(member: Member): Buffer {
   const records = paxRecords(member);
   const main = header(member, TYPE_FLAGS[member.type]);
   if (records.length === 0) return main;
-  const extended: Member = { ...PLAIN, path: 'PaxHeader' as Member['path'], size: records.length };
-  return Buffer.concat([header(extended, 'x'), records, padding(records.length), main]);
+  return Buffer.concat([header(plainFile('PaxHeader', records.length), 'x'), records, padding(records.length), main]);
 }
 
 /** The zeros behind `size` bytes of content. */
@@ -36,18 +35,20 @@ export const padding = (size: number): Buffer => Buffer.alloc((BLOCK_BYTES - (si
 /** What ends an archive. */
 export const endOfArchive = (): Buffer => Buffer.alloc(2 * BLOCK_BYTES);
 
-const PLAIN: Omit<Member, 'path'> = {
+/** A file of root's, readable by all, without a date; `path` has one character a byte. */
+export const plainFile = (path: string, size: number): Member => ({
+  path: path as Member['path'],
   type: 'file',
   linkPath: '' as Member['linkPath'],
   mode: 0o644,
   uid: 0,
   gid: 0,
-  size: 0,
+  size,
   mtime: { seconds: 0n, nanoseconds: 0 },
   deviceMajor: 0,
   deviceMinor: 0,
   xattrs: new Map(),
-};
+});
 
 function paxRecords(member: Member): Buffer {
   const { path, linkPath, size, uid, gid, mtime, xattrs } = member;

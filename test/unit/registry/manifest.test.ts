@@ -38,7 +38,6 @@ t.test('everything else is refused with words', async (t) => {
     [{ ...image, mediaType: 'application/x' }, /media type "application\/x" is unknown/],
     [{ ...image, manifests: [] }, /an image and an index at once/],
     [{ ...image, config: undefined }, /config in it is not an object/],
-    [{ ...image, config: { ...config, mediaType: 'application/vnd.wasm.config.v0+json' } }, /artifact/],
     [{ ...image, config: { ...config, size: -1 } }, /size/],
     [{ ...image, config: { ...config, size: 1.5 } }, /size/],
     [{ ...image, config: { ...config, digest: '../../etc/passwd' } }, /digest/],
@@ -87,4 +86,32 @@ t.test('the entry that fits the platform best is chosen', async (t) => {
   t.equal(selectPlatform(index(entry('1', arm64), attestation), amd64), undefined);
   t.match(selectPlatform(index(entry('1')), amd64), { digest: digest('1') }, 'one that says nothing may be anything');
   t.ok(platformMatches({ ...amd64, variant: 'v1' }, amd64));
+});
+
+t.test('a manifest whose config is no image’s is an artifact: its blobs are files of any type, by their titles', async (t) => {
+  const annotations = { 'org.opencontainers.image.title': 'models/tiny.bin' };
+  const files = [
+    { ...layer, mediaType: 'application/x-weights', annotations },
+    { ...layer, mediaType: 'text/plain' },
+    { ...layer, annotations: { 'io.deis.oras.content.unpack': 'true' } },
+  ];
+  const empty = { ...config, mediaType: 'application/vnd.oci.empty.v1+json' };
+  const parsed = parse({ ...image, artifactType: 'application/x-model', config: empty, layers: files });
+  t.match(parsed, { kind: 'artifact', artifactType: 'application/x-model' });
+  if (parsed.kind !== 'artifact') return;
+  t.same(
+    parsed.files.map(({ name, unpack }) => ({ name, unpack })),
+    [
+      { name: 'models/tiny.bin', unpack: false },
+      { name: layer.digest.replace(':', '-'), unpack: false },
+      { name: layer.digest.replace(':', '-'), unpack: true },
+    ],
+  );
+  t.match(parse({ ...image, config: { ...config, mediaType: 'application/vnd.wasm.config.v0+json' } }), {
+    kind: 'artifact',
+    artifactType: 'application/vnd.wasm.config.v0+json',
+  });
+  t.throws(() => parse({ ...image, config: empty, layers: [{ ...layer, annotations: { 'org.opencontainers.image.title': 7 } }] }), {
+    message: /title of sha256:[0-9a-f]{64} is not a text/,
+  });
 });
