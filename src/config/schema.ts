@@ -186,6 +186,11 @@ export const SCHEMA: Schema<Config> = {
         summary: 'Layers of one pull that are downloaded at once.',
       }),
       registries: REGISTRIES,
+      keepBlobs: flag({
+        default: false,
+        summary:
+          'Keep the compressed blobs of layers beside what is unpacked, so that `berth image save` and `push` send the very blobs that were pulled. Costs a third to a half more disk; without it a layer’s tar is made again when it is sent.',
+      }),
       pinned: list({
         default: [],
         summary: 'Globs over HOST/NAME:TAG; matching images are reported as pinned, so that kubelet never collects them.',

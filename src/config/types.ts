@@ -53,6 +53,8 @@ export interface Config {
   images: {
     parallelDownloads: number;
     registries: RegistryHostConfig[];
+    /** Keep compressed blobs of layers after unpacking. */
+    keepBlobs: boolean;
     /** Globs over NAME:TAG; such images are reported pinned. */
     pinned: string[];
   };
