@@ -11,3 +11,6 @@ import type { RegistrySession } from '../registry/index.ts';
  * for a digest has that digest, except a stream, whose reader checks it.
  */
 export type ImageSource = Pick<RegistrySession, 'manifest' | 'smallBlob' | 'blob'>;
+
+/** A manifest or index as it came. */
+export type FetchedManifest = Awaited<ReturnType<ImageSource['manifest']>>;
