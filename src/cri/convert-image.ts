@@ -7,10 +7,13 @@ import { EncodedList } from './encoded.ts';
 import { checkOutcomes, layerStates, pullStates } from './enums.ts';
 import { toInt64, toUint64 } from './int64.ts';
 
-/** Image. The user of its config is a uid when it is a number, else a name; a group after ':' is not asked for. */
+/** The largest uid: 2^32-1 is the kernel's "no change". */
+const UID_MAX = 2 ** 32 - 2;
+
+/** Image. The user of its config is a uid when it is a number that can be one, else a name; a group after ':' is not asked for. */
 export function imageToWire(record: Readonly<ImageRecord>): cri.ImageInit {
   const user = record.config.user.split(':')[0] ?? '';
-  const isNumber = /^\d+$/.test(user);
+  const isNumber = /^\d{1,10}$/.test(user) && Number(user) <= UID_MAX;
   return {
     id: record.id,
     repoTags: record.repoTags,

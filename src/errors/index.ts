@@ -60,6 +60,14 @@ export function messageOf(error: unknown): string {
   return String(error);
 }
 
+/** A stranger's words as a part of a message: on one line, well-formed, at most `limit` characters. */
+export function oneLine(text: string, limit: number): string {
+  return text
+    .slice(0, limit)
+    .toWellFormed()
+    .replace(/\p{Cc}/gu, '\ufffd');
+}
+
 /** The errno name (`ENOENT`, ...) of a Node or sys/ error, if it has one. */
 export function errnoOf(error: unknown): string | undefined {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;

@@ -4,12 +4,15 @@
  * container started with half a configuration is worse than none. Source:
  * OCI image-spec config.md.
  */
-import { messageOf, RuntimeError } from '../errors/index.ts';
+import { RuntimeError } from '../errors/index.ts';
 import { type DiffId, isDigest } from '../ids/index.ts';
+import { isObject, parseJsonObject } from '../registry/index.ts';
 import type { ImageConfig } from './types.ts';
 
 /** Entries of a list or map, which stay in memory with the image; real images have some dozens. */
 const ENTRIES_LIMIT = 10_000;
+/** Characters of USER, which stands in every list of images; a login name has at most 32. */
+const USER_LIMIT = 256;
 
 /** What a config blob says. */
 export interface ParsedConfig {
@@ -21,7 +24,10 @@ export interface ParsedConfig {
 
 /** Parses a config blob; `what` names the image in errors (IMAGE_MANIFEST). */
 export function parseImageConfig(bytes: Uint8Array, what: string): ParsedConfig {
-  const fields = new Fields(what, parse(bytes, what));
+  const fields = new Fields(
+    what,
+    parseJsonObject(bytes, (why) => unusable(what, why)),
+  );
   const run = fields.object('config');
   const rootfs = fields.object('rootfs');
   const diffIds = rootfs.strings('diff_ids').map((text) => {
@@ -29,28 +35,18 @@ export function parseImageConfig(bytes: Uint8Array, what: string): ParsedConfig 
     return text;
   });
   const config: ImageConfig = {
-    user: run.string('User'),
+    user: run.shortString('User', USER_LIMIT),
     env: run.strings('Env'),
     entrypoint: run.strings('Entrypoint'),
     cmd: run.strings('Cmd'),
     workingDir: run.string('WorkingDir'),
     stopSignal: run.string('StopSignal'),
-    volumes: Object.keys(run.object('Volumes').value),
+    volumes: run.keys('Volumes'),
     labels: run.stringMap('Labels'),
     architecture: fields.string('architecture'),
     os: fields.string('os'),
   };
   return { config, diffIds, variant: fields.string('variant') };
-}
-
-function parse(bytes: Uint8Array, what: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    if (isObject(value)) return value;
-  } catch (error) {
-    throw unusable(what, `it is not JSON (${messageOf(error).slice(0, 100)})`);
-  }
-  throw unusable(what, 'it is not a JSON object');
 }
 
 /** Reads typed fields of one object; null counts as absent, as Go writes it. */
@@ -72,20 +68,32 @@ class Fields {
 
   string(name: string): string {
     const value = this.value[name] ?? '';
-    if (typeof value !== 'string') throw this.fail(name, 'a text');
+    if (!isText(value)) throw this.fail(name, 'a text');
+    return value;
+  }
+
+  shortString(name: string, limit: number): string {
+    const value = this.string(name);
+    if (value.length > limit) throw this.fail(name, `within ${limit} characters`);
     return value;
   }
 
   strings(name: string): string[] {
     const value = this.value[name] ?? [];
-    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw this.fail(name, 'a list of texts');
+    if (!Array.isArray(value) || !value.every(isText)) throw this.fail(name, 'a list of texts');
     if (value.length > ENTRIES_LIMIT) throw this.fail(name, `within ${ENTRIES_LIMIT} entries`);
     return value;
   }
 
+  keys(name: string): string[] {
+    const keys = Object.keys(this.object(name).value);
+    if (!keys.every(isText)) throw this.fail(name, 'an object of texts');
+    return keys;
+  }
+
   stringMap(name: string): Record<string, string> {
     const entries = Object.entries(this.object(name).value);
-    if (!entries.every((entry): entry is [string, string] => typeof entry[1] === 'string')) throw this.fail(name, 'a map of texts');
+    if (!entries.every((entry): entry is [string, string] => entry.every(isText))) throw this.fail(name, 'a map of texts');
     return Object.fromEntries(entries);
   }
 
@@ -94,7 +102,8 @@ class Fields {
   }
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
+/** A NUL ends a text in the kernel, and a lone surrogate makes a message that Go cannot read, a list of all images say. */
+const isText = (value: unknown): value is string => typeof value === 'string' && value.isWellFormed() && !value.includes('\0');
 
 function unusable(what: string, why: string): RuntimeError {
   return new RuntimeError('unknown', 'IMAGE_MANIFEST', `the config of ${what} cannot be used: ${why}; rebuild the image`);

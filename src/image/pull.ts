@@ -3,11 +3,11 @@
  * config, layers side by side, commit. Nothing is visible before the commit,
  * and what a failed pull brought is freed.
  */
-import { RuntimeError } from '../errors/index.ts';
+import { oneLine, RuntimeError } from '../errors/index.ts';
 import type { ImageId } from '../ids/index.ts';
 import {
   type ArtifactManifest,
-  type Descriptor,
+  candidatesFor,
   formatPlatform,
   formatReference,
   hostPlatform,
@@ -15,17 +15,20 @@ import {
   parseManifest,
   platformMatches,
   type Reference,
-  selectPlatform,
 } from '../registry/index.ts';
 import { artifactLayers, NO_CONFIG } from './artifact.ts';
 import { type ParsedConfig, parseImageConfig } from './image-config.ts';
-import type { ImageSource, WantedLayer } from './source.ts';
+import type { FetchedManifest, ImageSource, WantedLayer } from './source.ts';
 import type { ImageConfig } from './types.ts';
 
 /** Bytes of a config blob: a few KiB, more with a long history. */
 const CONFIG_LIMIT_BYTES = 8 * 1024 * 1024;
 /** An index in an index is allowed (image-spec), a chain of them is an attack. */
 const INDEX_DEPTH_LIMIT = 3;
+/** Indexes looked into for one image; a thicket of them is an attack too. */
+const INDEXES_LIMIT = 20;
+/** Platforms named when none fits, each of them short. */
+const OFFERED_SHOWN = 10;
 
 /** What a reference turned out to be. */
 export interface ResolvedImage {
@@ -75,20 +78,29 @@ interface ResolvedManifest {
 /** Goes down through indexes to the manifest for this machine. */
 async function resolveManifest(source: ImageSource, what: string, signal: AbortSignal): Promise<ResolvedManifest> {
   const host = hostPlatform();
-  let fetched = await source.manifest(undefined, signal);
-  const targetDigest = fetched.digest;
-  for (let depth = 0; depth <= INDEX_DEPTH_LIMIT; depth += 1) {
+  const offered: string[] = [];
+  let indexes = 0;
+  const descend = async (fetched: FetchedManifest, depth: number): Promise<Omit<ResolvedManifest, 'targetDigest'> | undefined> => {
     const document = parseManifest(fetched.bytes, what, fetched.contentType);
-    if (document.kind !== 'index') return { manifest: document, bytes: fetched.bytes, digest: fetched.digest, targetDigest };
-    const chosen = selectPlatform(document, host);
-    if (chosen === undefined) {
-      const offered = document.manifests.flatMap((entry) => (entry.platform === undefined ? [] : [formatPlatform(entry.platform)]));
-      throw noPlatform(what, [...new Set(offered)]);
+    if (document.kind !== 'index') return { manifest: document, bytes: fetched.bytes, digest: fetched.digest };
+    indexes += 1;
+    if (depth > INDEX_DEPTH_LIMIT) throw unusableIndex(what, `nests deeper than ${INDEX_DEPTH_LIMIT}`);
+    if (indexes > INDEXES_LIMIT) throw unusableIndex(what, `leads to more than ${INDEXES_LIMIT} indexes`);
+    offered.push(...document.manifests.flatMap((entry) => (entry.platform === undefined ? [] : [formatPlatform(entry.platform)])));
+    for (const entry of candidatesFor(document, host)) {
+      const found = await descend(await source.manifest(entry.digest, signal), depth + 1);
+      if (found !== undefined) return found;
     }
-    fetched = await source.manifest(chosen.digest, signal);
-  }
-  throw new RuntimeError('unknown', 'IMAGE_MANIFEST', `the index of ${what} nests deeper than ${INDEX_DEPTH_LIMIT}; rebuild the image`);
+    return undefined; // an index within may lack this platform, and the next one have it
+  };
+  const target = await source.manifest(undefined, signal);
+  const found = await descend(target, 0);
+  if (found === undefined) throw noPlatform(what, [...new Set(offered)]);
+  return { ...found, targetDigest: target.digest };
 }
+
+const unusableIndex = (what: string, why: string): RuntimeError =>
+  new RuntimeError('unknown', 'IMAGE_MANIFEST', `the index of ${what} ${why}; rebuild the image`);
 
 /** An image without an index says its platform in the config only; an empty field says nothing. */
 function checkPlatform({ config, variant }: ParsedConfig, what: string): void {
@@ -103,7 +115,7 @@ function checkPlatform({ config, variant }: ParsedConfig, what: string): void {
 
 function noPlatform(what: string, offered: readonly string[]): RuntimeError {
   const wanted = formatPlatform(hostPlatform());
-  const list = offered.length === 0 ? 'none' : offered.slice(0, 10).join(', ');
+  const list = offered.length === 0 ? 'none' : oneLine(offered.slice(0, OFFERED_SHOWN).join(', '), OFFERED_SHOWN * 40);
   const message = `${what} is not for this node’s platform ${wanted}, it is for: ${list}; push it for ${wanted} or schedule the pod elsewhere`;
   return new RuntimeError('unknown', 'IMAGE_PLATFORM', message);
 }

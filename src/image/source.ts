@@ -28,3 +28,6 @@ export interface WantedLayer {
   diffId: DiffId;
   content: BlobContent;
 }
+
+/** A manifest or index as it came. */
+export type FetchedManifest = Awaited<ReturnType<ImageSource['manifest']>>;

@@ -43,7 +43,8 @@ export function parseChallenges(header: string | readonly string[] | undefined):
     }
     const scheme = take(SCHEME)?.[1];
     if (scheme === undefined) break;
-    challenges.push({ scheme: scheme.toLowerCase(), parameters: {} });
+    // no prototype: a parameter called `constructor` is one like any other
+    challenges.push({ scheme: scheme.toLowerCase(), parameters: Object.create(null) });
     take(TOKEN68);
   }
   return challenges;

@@ -6,8 +6,9 @@
  * unknown layer types of an image are refused with words; a manifest whose
  * config is not an image's is an artifact, whose blobs are files of any type.
  */
-import { messageOf, RuntimeError } from '../errors/index.ts';
+import { RuntimeError } from '../errors/index.ts';
 import { type Digest, isDigest } from '../ids/index.ts';
+import { isObject, parseJsonObject } from './json.ts';
 
 /** What a document points at (OCI image-spec descriptor.md). */
 export interface Descriptor {
@@ -93,8 +94,9 @@ export function parseManifest(bytes: Uint8Array, what: string, contentType = '')
       'IMAGE_MANIFEST',
       `the manifest of ${what} cannot be used: ${why}; rebuild the image as OCI or Docker schema 2`,
     );
-  const document = parseObject(bytes, fail);
-  const declared = typeof document.mediaType === 'string' ? document.mediaType : '';
+  const document = parseJsonObject(bytes, fail);
+  const declared = document.mediaType ?? '';
+  if (typeof declared !== 'string') throw fail('its media type is not a text');
   const mediaType = declared === '' ? (contentType.split(';')[0]?.trim() ?? '') : declared;
   if (document.schemaVersion === 1 || SCHEMA_1.test(mediaType)) throw fail('it is Docker schema 1, which is obsolete');
   if (document.schemaVersion !== 2) throw fail('its schemaVersion is not 2');
@@ -102,21 +104,25 @@ export function parseManifest(bytes: Uint8Array, what: string, contentType = '')
   if (document.manifests !== undefined && (document.layers !== undefined || document.config !== undefined)) {
     throw fail('it claims to be an image and an index at once');
   }
+  const isKnown = declared === '' || MANIFEST_TYPES.has(declared) || INDEX_TYPES.has(declared);
+  if (!isKnown) throw fail(`its media type ${quote(declared)} is unknown`);
   if (INDEX_TYPES.has(mediaType) || (!MANIFEST_TYPES.has(mediaType) && document.manifests !== undefined)) {
     return parseIndex(document.manifests, fail);
   }
-  if (mediaType !== '' && !MANIFEST_TYPES.has(mediaType) && declared !== '') throw fail(`its media type ${quote(mediaType)} is unknown`);
   return parseImage(document, fail);
 }
 
-/** The entry of `index` for `host`: the best match, undefined when there is none. */
-export function selectPlatform(index: ImageIndex, host: Platform): Descriptor | undefined {
-  const ranked = index.manifests
-    .map((entry) => ({ entry, rank: entry.platform === undefined ? undefined : rank(entry.platform, host) }))
-    .filter((candidate) => candidate.rank !== undefined);
-  ranked.sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0)); // stable: the first of equals wins
-  const best = ranked[0]?.entry;
-  return best ?? index.manifests.find((entry) => entry.platform === undefined && !FOREIGN.test(entry.mediaType));
+/**
+ * The entries of `index` that may lead to an image for `host`, best first: by platform, then those that say none.
+ * Entries of other kinds are passed over (image-spec image-index.md "manifests").
+ */
+export function candidatesFor(index: ImageIndex, host: Platform): Descriptor[] {
+  const usable = index.manifests.filter(({ mediaType }) => mediaType === '' || MANIFEST_TYPES.has(mediaType) || INDEX_TYPES.has(mediaType));
+  const ranked = usable.flatMap((entry) => {
+    const fit = entry.platform === undefined ? NO_PLATFORM_RANK : rank(entry.platform, host);
+    return fit === undefined ? [] : [{ entry, fit }];
+  });
+  return ranked.sort((a, b) => a.fit - b.fit).map(({ entry }) => entry); // stable: the first of equals wins
 }
 
 /** True when an image built for `platform` runs on `host`. */
@@ -132,6 +138,9 @@ export function hostPlatform(): Platform {
   return { os: 'linux', architecture, ...(architecture === 'arm64' ? { variant: 'v8' } : {}) };
 }
 
+/** After every platform that fits. */
+const NO_PLATFORM_RANK = 2;
+
 /** 0 is exact, 1 an image without a variant; undefined does not run here. */
 function rank(platform: Platform, host: Platform): number | undefined {
   if (platform.os !== host.os || platform.architecture !== host.architecture) return undefined;
@@ -141,17 +150,6 @@ function rank(platform: Platform, host: Platform): number | undefined {
 }
 
 type Fail = (why: string) => RuntimeError;
-
-function parseObject(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (error) {
-    throw fail(`it is not JSON (${messageOf(error).slice(0, 100)})`);
-  }
-  if (!isObject(value)) throw fail('it is not a JSON object');
-  return value;
-}
 
 function parseIndex(manifests: unknown, fail: Fail): ImageIndex {
   if (!Array.isArray(manifests)) throw fail('it is an index without a list of manifests');
@@ -204,7 +202,5 @@ function parseDescriptor(value: unknown, what: string, fail: Fail): Descriptor {
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw fail(`${what} in it has no valid size`);
   return { mediaType: typeof mediaType === 'string' ? mediaType : '', digest, size };
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const quote = (text: string): string => JSON.stringify(text.slice(0, 120));

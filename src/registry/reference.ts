@@ -9,7 +9,7 @@ import { type Digest, isDigest } from '../ids/index.ts';
 
 /** A parsed reference. Without a digest there is always a tag. */
 export interface Reference {
-  /** HOST[:PORT] as written, in lower case; docker.io when none was. */
+  /** HOST[:PORT] in lower case, docker.io when none was written; one that only its upper case tells from a path stays as written. */
   readonly host: string;
   /** Path within the registry, library/ prefixed for one-component docker.io names. */
   readonly repository: string;
@@ -36,7 +36,7 @@ export function parseReference(text: string): Reference {
   const { name, tag } = splitTag(text, at < 0 ? text : text.slice(0, at));
   const { host, path } = splitHost(name);
   if (path === '') throw malformed(text, 'it has no name');
-  if (BARE_ID.test(path) && host === DEFAULT_HOST) throw malformed(text, '64 hexadecimal digits are an image id, not a name');
+  if (BARE_ID.test(text)) throw malformed(text, '64 hexadecimal digits are an image id, not a name');
   const repository = host === DEFAULT_HOST && !path.includes('/') ? `library/${path}` : path;
   checkRepository(text, repository);
   if (host.length + 1 + repository.length > NAME_LIMIT) throw malformed(text, `its name is longer than ${NAME_LIMIT} characters`);
@@ -81,13 +81,16 @@ function splitTag(text: string, rest: string): { name: string; tag: string | und
 }
 
 /** The first component is a host when it has a dot or a colon, is localhost, or has upper case (no path may). */
+const looksLikeHost = (first: string): boolean =>
+  first.includes('.') || first.includes(':') || first === 'localhost' || first !== first.toLowerCase();
+
 function splitHost(name: string): { host: string; path: string } {
   const slash = name.indexOf('/');
   const first = slash < 0 ? '' : name.slice(0, slash);
-  const isHost = first.includes('.') || first.includes(':') || first === 'localhost' || first !== first.toLowerCase();
-  if (!isHost) return { host: DEFAULT_HOST, path: name };
-  if (!HOST.test(first)) throw malformed(name, `“${first}” is not a host name or HOST:PORT`);
-  const host = first.toLowerCase();
+  if (!looksLikeHost(first)) return { host: DEFAULT_HOST, path: name };
+  if (!HOST.test(first)) throw malformed(name, `${shown(first)} is not a host name or HOST:PORT`);
+  const lower = first.toLowerCase();
+  const host = looksLikeHost(lower) ? lower : first;
   return { host: host === 'index.docker.io' ? DEFAULT_HOST : host, path: name.slice(slash + 1) };
 }
 
@@ -95,7 +98,7 @@ function checkRepository(text: string, repository: string): void {
   for (const component of repository.split('/')) {
     if (COMPONENT.test(component)) continue;
     if (component !== component.toLowerCase()) throw malformed(text, 'a name must be in lower case');
-    throw malformed(text, component === '' ? 'a part of its name is empty' : `“${component}” is not allowed in a name`);
+    throw malformed(text, component === '' ? 'a part of its name is empty' : `${shown(component)} is not allowed in a name`);
   }
 }
 
@@ -103,6 +106,9 @@ function malformed(text: string, why: string): RuntimeError {
   return new RuntimeError(
     'invalid',
     'IMAGE_REFERENCE',
-    `the image reference ${JSON.stringify(text.slice(0, NAME_LIMIT))} is malformed: ${why}; write it as [HOST/]NAME[:TAG][@DIGEST]`,
+    `the image reference ${shown(text)} is malformed: ${why}; write it as [HOST/]NAME[:TAG][@DIGEST]`,
   );
 }
+
+/** Whatever it is, on one line and bounded. */
+const shown = (text: string): string => JSON.stringify(text.slice(0, NAME_LIMIT));

@@ -29,6 +29,7 @@ t.test('challenges are read in every way servers write them', async (t) => {
     ],
     ['Bearer realm="a",realm="b"', [{ scheme: 'bearer', parameters: { realm: 'a' } }]],
     ['Bearer realm="never closed', [{ scheme: 'bearer', parameters: { realm: '' } }]],
+    ['Bearer constructor=x,__proto__="y"', [{ scheme: 'bearer', parameters: JSON.parse('{"constructor":"x","__proto__":"y"}') }]],
     ['"nonsense"', []],
   ];
   for (const [header, challenges] of table) t.match(parseChallenges(header), challenges, JSON.stringify(header));

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { type ImageIndex, type Platform, parseManifest, platformMatches, selectPlatform } from '../../../src/registry/manifest.ts';
+import { candidatesFor, type ImageIndex, type Platform, parseManifest, platformMatches } from '../../../src/registry/manifest.ts';
 
 const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
 const OCI = 'application/vnd.oci.image';
@@ -32,11 +32,15 @@ t.test('everything else is refused with words', async (t) => {
     ['', /not JSON/],
     ['[]', /not a JSON object/],
     ['\xff', /not JSON|JSON object/],
+    ['\n\u0001😀', /^\P{Cc}*not JSON\P{Cc}*$/u],
+    [`{"schemaVersion":2,"mediaType":${'['.repeat(101)}`, /deeper than 100/],
     [{ schemaVersion: 1 }, /schema 1/],
     [{ mediaType: 'application/vnd.docker.distribution.manifest.v1+prettyjws', schemaVersion: 2 }, /schema 1/],
     [{}, /schemaVersion/],
     [{ ...image, mediaType: 'application/x' }, /media type "application\/x" is unknown/],
     [{ ...image, manifests: [] }, /an image and an index at once/],
+    [{ schemaVersion: 2, mediaType: 'application/x', manifests: [] }, /media type "application\/x" is unknown/],
+    [{ ...image, mediaType: 5 }, /media type is not a text/],
     [{ ...image, config: undefined }, /config in it is not an object/],
     [{ ...image, config: { ...config, size: -1 } }, /size/],
     [{ ...image, config: { ...config, size: 1.5 } }, /size/],
@@ -56,9 +60,10 @@ t.test('everything else is refused with words', async (t) => {
   }
 });
 
-t.test('the entry that fits the platform best is chosen', async (t) => {
+t.test('the entry that fits the platform best comes first', async (t) => {
+  const selectPlatform = (from: ImageIndex, host: Platform) => candidatesFor(from, host)[0];
   const entry = (digit: string, platform?: Platform) => ({
-    mediaType: '',
+    mediaType: `${OCI}.manifest.v1+json`,
     digest: digest(digit),
     size: 1,
     ...(platform === undefined ? {} : { platform }),
@@ -85,6 +90,9 @@ t.test('the entry that fits the platform best is chosen', async (t) => {
   );
   t.equal(selectPlatform(index(entry('1', arm64), attestation), amd64), undefined);
   t.match(selectPlatform(index(entry('1')), amd64), { digest: digest('1') }, 'one that says nothing may be anything');
+  const other = { ...entry('1', amd64), mediaType: 'application/vnd.example.sbom+json' };
+  t.match(selectPlatform(index(other, entry('2', amd64)), amd64), { digest: digest('2') }, 'unknown kinds of entries are passed over');
+  t.equal(selectPlatform(index(other, { ...other, platform: undefined }), amd64), undefined);
   t.ok(platformMatches({ ...amd64, variant: 'v1' }, amd64));
 });
 
@@ -114,4 +122,8 @@ t.test('a manifest whose config is no image’s is an artifact: its blobs are fi
   t.throws(() => parse({ ...image, config: empty, layers: [{ ...layer, annotations: { 'org.opencontainers.image.title': 7 } }] }), {
     message: /title of sha256:[0-9a-f]{64} is not a text/,
   });
+});
+
+t.test('brackets in a text are no nesting', async (t) => {
+  t.equal(parse(`{"annotations":{"a":"\\"${'[{'.repeat(200)}"},${JSON.stringify(image).slice(1)}`).kind, 'manifest');
 });

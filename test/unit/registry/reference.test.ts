@@ -1,6 +1,7 @@
 import t from 'tap';
 import { digestNameOf, formatReference, nameOf, parseReference, tagOf } from '../../../src/registry/index.ts';
 
+const shortLine = { name: 'RuntimeError', reason: 'IMAGE_REFERENCE', message: /^\P{C}{1,1000}$/u };
 const DIGEST = `sha256:${'a1'.repeat(32)}` as const;
 
 t.test('names are completed as people expect', async (t) => {
@@ -17,6 +18,8 @@ t.test('names are completed as people expect', async (t) => {
     ['127.0.0.1:5000/a/b:t', '127.0.0.1:5000/a/b:t'],
     ['[::1]:5000/app', '[::1]:5000/app:latest'],
     ['Quay.IO/app', 'quay.io/app:latest'],
+    ['LOCALHOST/app', 'localhost/app:latest'],
+    ['Registry/app', 'Registry/app:latest'], // in lower case it would be docker.io/registry/app
     ['a__b/c-d/e.f/g--h', 'docker.io/a__b/c-d/e.f/g--h:latest'],
     ['app:5000', 'docker.io/library/app:5000'],
     [`app@${DIGEST}`, `docker.io/library/app@${DIGEST}`],
@@ -66,4 +69,17 @@ t.test('malformed names are refused, saying what is wrong', async (t) => {
   ];
   for (const [text, message] of table)
     t.throws(() => parseReference(text), { name: 'RuntimeError', reason: 'IMAGE_REFERENCE', message }, JSON.stringify(text));
+});
+
+t.test('a message about a malformed name is one short line, whatever is in the name', async (t) => {
+  const hostile = [`${'a'.repeat(100_000)}_`, `${'b'.repeat(100_000)}..io/x`, 'a\n\0b', 'a\n.io:x/b', 'a\ud800', '\x1b[2J.io/x'];
+  for (const text of hostile) t.throws(() => parseReference(text), shortLine, JSON.stringify(text.slice(0, 20)));
+});
+
+t.test('only the whole of 64 hexadecimal digits is an id; as a part of a name they are a name', async (t) => {
+  const hex = 'a1'.repeat(32);
+  t.throws(() => parseReference(hex), { name: 'RuntimeError', message: /image id/ });
+  for (const text of [`${hex}:v1`, `docker.io/${hex}:v1`, `library/${hex}:v1`]) {
+    t.equal(formatReference(parseReference(text)), `docker.io/library/${hex}:v1`, text);
+  }
 });
