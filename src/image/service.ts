@@ -21,7 +21,7 @@ import { Catalog } from './catalog.ts';
 import { LayerSet } from './layer-set.ts';
 import { ProgressBoard } from './progress.ts';
 import { type ResolvedImage, resolveImage } from './pull.ts';
-import type { ImageFsUsage, ImageRecord, ImageService, PullObserver, PullProgress, RegistryAuth } from './types.ts';
+import type { ImageFsUsage, ImageRecord, ImageService, PullObserver, PullProgress, RegistryAuth, RegistryTest } from './types.ts';
 
 /** What the image store works with. */
 export interface ImageServiceOptions {
@@ -66,7 +66,7 @@ class Images implements ImageService {
     this.#trash = options.trash;
     this.#blobs = new BlobStore(join(root, 'content'));
     this.#layers = new LayerStore({ dir: join(root, 'layers'), table: store.table<LayerRecord>('layers'), trash: this.#trash, logger });
-    this.#registry = new RegistryClient(config.registries);
+    this.#registry = new RegistryClient(config);
     this.#layerSet = new LayerSet({
       layers: this.#layers,
       blobs: this.#blobs,
@@ -106,6 +106,12 @@ class Images implements ImageService {
     this.#options.logger.info({ imageId: record.id, repoTags: record.repoTags }, 'image removed');
     this.#freeLayers();
     await this.#freeBlobs(record);
+  }
+
+  async testRegistry(text: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<RegistryTest> {
+    const reference = parseReference(text);
+    const both = AbortSignal.any([signal, this.#closing.signal]);
+    return { reference: formatReference(reference), endpoints: await this.#track(this.#registry.test(reference, auth, both)) };
   }
 
   fsUsage(): ImageFsUsage {
@@ -175,7 +181,7 @@ class Images implements ImageService {
     auth: RegistryAuth | undefined,
     { signal, progress }: { signal: AbortSignal; progress: PullProgress },
   ): Promise<{ id: ImageId; bytes: number; layersPulled: number; layersShared: number }> {
-    const session = this.#registry.open(reference, auth);
+    const session = await this.#registry.open(reference, auth);
     const image = await resolveImage(session, reference, signal);
     const what = `image ${formatReference(reference)}`;
     using _quiet = this.#trash.holdOff();
