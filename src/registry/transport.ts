@@ -134,12 +134,12 @@ export class Transport implements AsyncDisposable {
   }
 
   #observed(origin: string, connect: buildConnector.connector): buildConnector.connector {
-    const observe = this.#observe;
-    if (observe === undefined) return connect;
     return (options, callback) =>
       connect(options, (...[error, socket]: [null, Socket] | [Error, null]) => {
         if (error !== null) return callback(error, null);
-        observe(origin, socket);
+        // TLS 1.3 refuses a client's certificate after the handshake, and undici would tell of the end that follows.
+        socket.once('error', () => socket.destroy());
+        this.#observe?.(origin, socket);
         callback(null, socket);
       });
   }
