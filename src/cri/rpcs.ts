@@ -12,6 +12,7 @@ import { pullImage } from './image/pull-image.ts';
 import { removeImage } from './image/remove-image.ts';
 import { streamImages } from './image/stream-images.ts';
 import { checkImages } from './operator/check-images.ts';
+import { testRegistry } from './operator/test-registry.ts';
 import { watchPulls } from './operator/watch-pulls.ts';
 import { containerStats } from './runtime/container-stats.ts';
 import { containerStatus } from './runtime/container-status.ts';
@@ -83,4 +84,8 @@ export const imageRpcs: HandlersOf<typeof imageService> = {
 };
 
 /** berth.v1.Operator */
-export const operatorRpcs: HandlersOf<typeof operatorService> = { WatchPulls: watchPulls, CheckImages: checkImages };
+export const operatorRpcs: HandlersOf<typeof operatorService> = {
+  WatchPulls: watchPulls,
+  TestRegistry: testRegistry,
+  CheckImages: checkImages,
+};

@@ -31,6 +31,7 @@ import type {
   PullObserver,
   PullProgress,
   RegistryAuth,
+  RegistryTest,
 } from './types.ts';
 
 /** What the image store works with. */
@@ -76,7 +77,7 @@ class Images implements ImageService {
     this.#trash = options.trash;
     this.#blobs = new BlobStore(join(root, 'content'));
     this.#layers = new LayerStore({ dir: join(root, 'layers'), table: store.table<LayerRecord>('layers'), trash: this.#trash, logger });
-    this.#registry = new RegistryClient(config.registries);
+    this.#registry = new RegistryClient(config);
     this.#layerSet = new LayerSet({
       layers: this.#layers,
       blobs: this.#blobs,
@@ -126,6 +127,12 @@ class Images implements ImageService {
       pullAgain: (record, pullSignal) => this.#pullAgain(record, pullSignal),
     };
     return checkImages(parts, request, AbortSignal.any([signal, this.#closing.signal]));
+  }
+
+  async testRegistry(text: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<RegistryTest> {
+    const reference = parseReference(text);
+    const both = AbortSignal.any([signal, this.#closing.signal]);
+    return { reference: formatReference(reference), endpoints: await this.#track(this.#registry.test(reference, auth, both)) };
   }
 
   fsUsage(): ImageFsUsage {
@@ -205,7 +212,7 @@ class Images implements ImageService {
     auth: RegistryAuth | undefined,
     { signal, progress }: { signal: AbortSignal; progress: PullProgress },
   ): Promise<{ id: ImageId; bytes: number; layersPulled: number; layersShared: number }> {
-    const session = this.#registry.open(reference, auth);
+    const session = await this.#registry.open(reference, auth);
     const image = await resolveImage(session, reference, signal);
     const what = `image ${formatReference(reference)}`;
     using _quiet = this.#trash.holdOff();

@@ -1,5 +1,6 @@
 /** What an image is to the rest of the daemon. */
 import type { DiffId, Digest, ImageId } from '../ids/index.ts';
+import type { EndpointReport } from '../registry/index.ts';
 
 /** Credentials of one pull (api.proto AuthConfig); '' is unset. Secret. */
 export interface RegistryAuth {
@@ -109,6 +110,13 @@ export interface CheckSummary {
 /** What a check tells as it goes. */
 export type CheckStep = { layer: LayerCheck } | { summary: CheckSummary };
 
+/** A test of a registry. */
+export interface RegistryTest {
+  /** Normalized. */
+  reference: string;
+  endpoints: EndpointReport[];
+}
+
 /** Cumulative figures of pulls, for metrics. */
 export interface PullObserver {
   pulled(event: { registry: string; bytes: number; seconds: number; layersPulled: number; layersShared: number }): void;
@@ -126,6 +134,8 @@ export interface ImageService {
   remove(reference: string): Promise<void>;
   /** Verifies layers, reading all of them. */
   check(request: CheckRequest, signal: AbortSignal): AsyncGenerator<CheckStep>;
+  /** What every endpoint says that a pull of it could ask, in order, without pulling; throws IMAGE_REFERENCE or CONFIG_INVALID. */
+  testRegistry(reference: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<RegistryTest>;
   fsUsage(): ImageFsUsage;
   /** Pulls under way and the last few ended, newest last. */
   pulls(): PullProgress[];

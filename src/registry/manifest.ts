@@ -112,42 +112,9 @@ export function parseManifest(bytes: Uint8Array, what: string, contentType = '')
   return parseImage(document, fail);
 }
 
-/**
- * The entries of `index` that may lead to an image for `host`, best first: by platform, then those that say none.
- * Entries of other kinds are passed over (image-spec image-index.md "manifests").
- */
-export function candidatesFor(index: ImageIndex, host: Platform): Descriptor[] {
-  const usable = index.manifests.filter(({ mediaType }) => mediaType === '' || MANIFEST_TYPES.has(mediaType) || INDEX_TYPES.has(mediaType));
-  const ranked = usable.flatMap((entry) => {
-    const fit = entry.platform === undefined ? NO_PLATFORM_RANK : rank(entry.platform, host);
-    return fit === undefined ? [] : [{ entry, fit }];
-  });
-  return ranked.sort((a, b) => a.fit - b.fit).map(({ entry }) => entry); // stable: the first of equals wins
-}
-
-/** True when an image built for `platform` runs on `host`. */
-export const platformMatches = (platform: Platform, host: Platform): boolean => rank(platform, host) !== undefined;
-
-/** os/architecture[/variant]. */
-export const formatPlatform = (platform: Platform): string =>
-  [platform.os, platform.architecture, ...(platform.variant === undefined ? [] : [platform.variant])].join('/');
-
-/** This machine. */
-export function hostPlatform(): Platform {
-  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
-  return { os: 'linux', architecture, ...(architecture === 'arm64' ? { variant: 'v8' } : {}) };
-}
-
-/** After every platform that fits. */
-const NO_PLATFORM_RANK = 2;
-
-/** 0 is exact, 1 an image without a variant; undefined does not run here. */
-function rank(platform: Platform, host: Platform): number | undefined {
-  if (platform.os !== host.os || platform.architecture !== host.architecture) return undefined;
-  if ((platform.variant ?? '') === (host.variant ?? '')) return 0;
-  if (platform.variant === undefined) return 1;
-  return host.variant === undefined && platform.variant === 'v1' ? 0 : undefined; // amd64/v1 is plain amd64
-}
+/** False for what an index lists beside images: signatures, lists of parts. */
+export const isManifestOrIndex = ({ mediaType }: Descriptor): boolean =>
+  mediaType === '' || MANIFEST_TYPES.has(mediaType) || INDEX_TYPES.has(mediaType);
 
 type Fail = (why: string) => RuntimeError;
 

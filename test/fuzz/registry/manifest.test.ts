@@ -10,14 +10,8 @@ import { type Digest, isDigest } from '../../../src/ids/index.ts';
 import { resolveImage } from '../../../src/image/pull.ts';
 import type { ImageSource } from '../../../src/image/source.ts';
 import { parseReference } from '../../../src/registry/index.ts';
-import {
-  candidatesFor,
-  type Descriptor,
-  formatPlatform,
-  hostPlatform,
-  type ImageIndex,
-  parseManifest,
-} from '../../../src/registry/manifest.ts';
+import { type Descriptor, type ImageIndex, parseManifest } from '../../../src/registry/manifest.ts';
+import { candidatesFor, formatPlatform, hostPlatform } from '../../../src/registry/platform.ts';
 import { refusal } from '../../fixtures/fuzz/errors.ts';
 import { growsLinearly } from '../../fixtures/fuzz/growth.ts';
 import { oddJson } from '../../fixtures/fuzz/json.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { candidatesFor, type ImageIndex, type Platform, parseManifest, platformMatches } from '../../../src/registry/manifest.ts';
+import { parseManifest } from '../../../src/registry/manifest.ts';
 
 const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
 const OCI = 'application/vnd.oci.image';
@@ -58,42 +58,6 @@ t.test('everything else is refused with words', async (t) => {
   for (const [value, message] of table) {
     t.throws(() => parse(value), { name: 'RuntimeError', reason: 'IMAGE_MANIFEST', message }, String(message));
   }
-});
-
-t.test('the entry that fits the platform best comes first', async (t) => {
-  const selectPlatform = (from: ImageIndex, host: Platform) => candidatesFor(from, host)[0];
-  const entry = (digit: string, platform?: Platform) => ({
-    mediaType: `${OCI}.manifest.v1+json`,
-    digest: digest(digit),
-    size: 1,
-    ...(platform === undefined ? {} : { platform }),
-  });
-  const index = (...manifests: object[]): ImageIndex => ({ kind: 'index', manifests: manifests as ImageIndex['manifests'] });
-  const amd64: Platform = { os: 'linux', architecture: 'amd64' };
-  const arm64: Platform = { os: 'linux', architecture: 'arm64', variant: 'v8' };
-  const attestation = entry('9', { os: 'unknown', architecture: 'unknown' });
-  t.match(selectPlatform(index(attestation, entry('1', { ...amd64, os: 'windows' }), entry('2', amd64)), amd64), { digest: digest('2') });
-  t.match(
-    selectPlatform(
-      index(entry('1', { ...arm64, variant: 'v7' }), entry('2', { os: 'linux', architecture: 'arm64' }), entry('3', arm64)),
-      arm64,
-    ),
-    {
-      digest: digest('3'),
-    },
-  );
-  t.match(selectPlatform(index(entry('1', { os: 'linux', architecture: 'arm64' })), arm64), { digest: digest('1') });
-  t.match(
-    selectPlatform(index(entry('1', { ...amd64, variant: 'v3' }), entry('2', amd64)), amd64),
-    { digest: digest('2') },
-    'v3 may not run here',
-  );
-  t.equal(selectPlatform(index(entry('1', arm64), attestation), amd64), undefined);
-  t.match(selectPlatform(index(entry('1')), amd64), { digest: digest('1') }, 'one that says nothing may be anything');
-  const other = { ...entry('1', amd64), mediaType: 'application/vnd.example.sbom+json' };
-  t.match(selectPlatform(index(other, entry('2', amd64)), amd64), { digest: digest('2') }, 'unknown kinds of entries are passed over');
-  t.equal(selectPlatform(index(other, { ...other, platform: undefined }), amd64), undefined);
-  t.ok(platformMatches({ ...amd64, variant: 'v1' }, amd64));
 });
 
 t.test('a manifest whose config is no image’s is an artifact: its blobs are files of any type, by their titles', async (t) => {
