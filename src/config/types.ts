@@ -51,7 +51,11 @@ export interface Config {
     mtu: number;
   };
   images: {
+    /** Over all pulls. */
     parallelDownloads: number;
+    /** A download slower than this over a whole window is cut and resumed. */
+    stallFloorBytesPerSecond: number;
+    stallWindowMs: number;
     registries: RegistryHostConfig[];
     /** Globs over NAME:TAG; such images are reported pinned. */
     pinned: string[];

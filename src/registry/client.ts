@@ -11,6 +11,7 @@ import { RuntimeError } from '../errors/index.ts';
 import { type Digest, isDigest } from '../ids/index.ts';
 import { type Attempt, attemptsError } from './attempts.ts';
 import { Authorizer, LoginError } from './authorizer.ts';
+import { blobRange, contentLength } from './blob-range.ts';
 import { parseChallenges } from './challenge.ts';
 import { credentialsFor, type RawCredentials } from './credentials.ts';
 import { type Endpoint, endpointsOf } from './endpoints.ts';
@@ -25,9 +26,13 @@ export interface FetchedManifest {
   contentType: string;
 }
 
-/** Bytes of a blob from `offset` on: what was asked for, or 0 when the server cannot resume. */
+/** Bytes of a blob from `offset` on: at most what was asked for, and 0 when the server cannot resume. */
 export interface FetchedBlob {
   offset: number;
+  /** Bytes of the whole blob, when the server says so. */
+  total?: number | undefined;
+  /** Who served it; absent when it is a file of the node. */
+  endpoint?: Endpoint;
   body: AsyncIterable<Uint8Array>;
 }
 
@@ -115,11 +120,16 @@ export class RegistrySession {
 
   /** A blob as a stream, from `offset` on where the server can. */
   async blob(descriptor: Descriptor, offset: number, signal: AbortSignal): Promise<FetchedBlob> {
-    const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
     const what = `layer ${descriptor.digest} of ${nameOf(this.#reference)}`;
-    const response = await this.#get({ path: `blobs/${descriptor.digest}`, what, headers, signal });
-    const resumed = response.status === 206 && String(response.headers['content-range']).startsWith(`bytes ${offset}-`);
-    return { offset: resumed ? offset : 0, body: response.body };
+    const query = { path: `blobs/${descriptor.digest}`, what, signal };
+    if (offset > 0) {
+      const { status, headers, body, endpoint } = await this.#get({ ...query, headers: { range: `bytes=${offset}-` } });
+      const range = blobRange(status, headers);
+      if (range !== undefined && range.offset <= offset) return { ...range, endpoint, body };
+      await body.dump(); // 416, or a range that is no use
+    }
+    const { headers, body, endpoint } = await this.#get({ ...query, headers: {} });
+    return { offset: 0, total: contentLength(headers), endpoint, body };
   }
 
   async #document(query: Query, limitBytes: number): Promise<{ bytes: Buffer; headers: HttpResponse['headers'] }> {
@@ -141,14 +151,14 @@ export class RegistrySession {
   }
 
   /** Asks the endpoints in turn. The one that served is asked first from then on. */
-  async #get(query: Query): Promise<HttpResponse> {
+  async #get(query: Query): Promise<HttpResponse & { endpoint: Endpoint }> {
     const attempts: Attempt[] = [];
     for (const place of [...this.#places]) {
       const answer = await this.#ask(place, query);
       if ('status' in answer) {
         this.#places.splice(this.#places.indexOf(place), 1);
         this.#places.unshift(place);
-        return answer;
+        return { ...answer, endpoint: place.endpoint };
       }
       attempts.push({ endpoint: place.endpoint, ...answer });
     }
@@ -169,6 +179,7 @@ export class RegistrySession {
         response = await send();
       }
       if (response.status === 200 || response.status === 206) return response;
+      if (response.status === 416 && query.headers.range !== undefined) return response;
       return await refusal(response, query.signal);
     } catch (error) {
       if (error instanceof LoginError) return { outcome: 'unauthorized', said: error.message };

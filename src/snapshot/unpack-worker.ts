@@ -12,7 +12,7 @@ import { makeFixup } from './fixup.ts';
 import { inflate } from './inflate.ts';
 import { LayerWriter } from './layer-writer.ts';
 import { removeTree } from './remove-tree.ts';
-import { tail } from './tail.ts';
+import { reportUnpacked, tail } from './tail.ts';
 import type { Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults, UnpackResult } from './tasks.ts';
 import { measure } from './usage.ts';
 
@@ -23,6 +23,7 @@ async function unpack(task: Task & { kind: 'unpack' }): Promise<UnpackResult> {
   for await (const chunk of inflate(tail(task.part, task.progress))) {
     hash.update(chunk);
     walker.push(chunk);
+    reportUnpacked(task.progress, chunk.length);
   }
   walker.finish();
   return { ...writer.finish(), diffId: `sha256:${hash.digest('hex')}` };

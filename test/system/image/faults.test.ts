@@ -12,7 +12,7 @@ import { startOddRegistry } from '../../fixtures/odd-registry.ts';
 import { freePort } from '../../fixtures/registry.ts';
 
 const never = new AbortController().signal;
-const QUICK = { floorBytesPerSecond: 1000, windowMs: 300, attempts: 3, backoffMs: 10, backoffLimitMs: 20 };
+const QUICK = { openMs: 5_000, floorBytesPerSecond: 1000, windowMs: 300, attempts: 3, backoffMs: 10, backoffLimitMs: 20 };
 
 /** An image whose second layer has `size` bytes that do not compress. */
 const bigImage = (size: number): BuiltImage =>
