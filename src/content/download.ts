@@ -117,10 +117,10 @@ class Transfer {
         if (signal.aborted) throw abortError(signal);
         if (!isTransient(error)) throw error;
         if (this.#written === size) break; // all of it came; only the end of the answer did not
-        fruitless = this.#written - before >= this.#worthOf(error) ? 1 : fruitless + 1;
+        fruitless = this.#written - before >= this.#worthOf(error) ? 0 : fruitless + 1;
         if (fruitless >= policy.attempts || attempt >= ATTEMPTS_LIMIT) throw this.#givenUp(error);
         observer.retried(isRuntimeError(error, 'PULL_STALLED') ? 'PULL_STALLED' : 'REGISTRY_UNAVAILABLE');
-        await sleep(Math.min(policy.backoffMs * 2 ** (fruitless - 1), policy.backoffLimitMs), signal);
+        await sleep(Math.min(policy.backoffMs * 2 ** Math.max(0, fruitless - 1), policy.backoffLimitMs), signal);
       }
     }
     const digest = `sha256:${this.#hash.digest('hex')}`;

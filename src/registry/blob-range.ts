@@ -17,7 +17,7 @@ export interface BlobRange {
 export function blobRange(status: number, headers: Headers): BlobRange | undefined {
   if (status === 200) return { offset: 0, total: contentLength(headers) };
   if (status !== 206) return undefined;
-  const [, first, last, total] = /^bytes ([0-9]{1,15})-([0-9]{1,15})\/([0-9]{1,15}|\*)$/.exec(String(headers['content-range'])) ?? [];
+  const [, first, last, total] = /^bytes ([0-9]+)-([0-9]+)\/([0-9]+|\*)$/.exec(String(headers['content-range'])) ?? [];
   if (first === undefined || Number(last) < Number(first)) return undefined;
   return { offset: Number(first), total: total === '*' ? undefined : Number(total) };
 }
@@ -25,5 +25,5 @@ export function blobRange(status: number, headers: Headers): BlobRange | undefin
 /** The length an answer announces; undefined when it announces none. */
 export function contentLength(headers: Headers): number | undefined {
   const length = headers['content-length'];
-  return typeof length === 'string' && /^[0-9]{1,15}$/.test(length) ? Number(length) : undefined;
+  return typeof length === 'string' && /^[0-9]+$/.test(length) ? Number(length) : undefined;
 }

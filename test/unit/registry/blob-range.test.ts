@@ -13,7 +13,7 @@ t.test('where an answer begins, and how long the whole is', async (t) => {
     [206, { 'content-range': 'bytes */30' }, undefined],
     [206, { 'content-range': 'lines 1-2/3' }, undefined],
     [206, { 'content-range': 'bytes 1-2/3, 4-5/6' }, undefined],
-    [206, { 'content-range': `bytes 1-2/${'9'.repeat(30)}` }, undefined],
+    [206, { 'content-range': `bytes 1-2/1${'0'.repeat(30)}` }, { offset: 1, total: 1e30 }],
     [206, { 'content-type': 'multipart/byteranges' }, undefined],
     [206, {}, undefined],
     [416, { 'content-range': 'bytes */30' }, undefined],
@@ -22,7 +22,6 @@ t.test('where an answer begins, and how long the whole is', async (t) => {
 });
 
 t.test('a length that is none is unknown', async (t) => {
-  for (const length of ['', '-1', '1.5', '0x10', '9'.repeat(30), ' 3'])
-    t.equal(contentLength({ 'content-length': length }), undefined, length);
+  for (const length of ['', '-1', '1.5', '0x10', ' 3']) t.equal(contentLength({ 'content-length': length }), undefined, length);
   t.equal(contentLength({ 'content-length': '0' }), 0);
 });
