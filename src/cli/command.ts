@@ -58,8 +58,11 @@ export interface Terminal {
   err(data: string | Uint8Array): void;
   /** Is `err`, where progress is shown, a terminal that understands cursor movement? */
   readonly isTty: boolean;
-  /** Width of it. */
+  /** Is `out` one? */
+  readonly isOutTty: boolean;
+  /** Size of it now. */
   readonly columns: number;
+  readonly rows: number;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 

@@ -101,11 +101,19 @@ function processTerminal(): Terminal {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
+  const isTty = (stream: NodeJS.WriteStream): boolean => stream.isTTY === true && process.env.TERM !== 'dumb';
+  const shown = stderr.isTTY ? stderr : stdout; // both are the same terminal when both are one
   return {
     out: (data) => void stdout.write(data),
     err: (data) => void stderr.write(data),
-    isTty: stderr.isTTY === true && process.env.TERM !== 'dumb',
-    columns: stderr.columns ?? 80,
+    isTty: isTty(stderr),
+    isOutTty: isTty(stdout),
+    get columns() {
+      return shown.columns ?? 80;
+    },
+    get rows() {
+      return shown.rows ?? 24;
+    },
     env: process.env,
   };
 }

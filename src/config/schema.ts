@@ -162,7 +162,22 @@ export const SCHEMA: Schema<Config> = {
         min: 1,
         max: 16,
         unit: 'layers',
-        summary: 'Layers of one pull that are downloaded at once.',
+        summary: 'Layers that are downloaded at once, over all pulls.',
+      }),
+      stallFloorBytesPerSecond: integer({
+        default: 1024,
+        min: 1,
+        max: 1_073_741_824,
+        unit: 'bytes per second',
+        summary:
+          'A download that brings less than this, on average over `images.stall_window_ms`, is cut and resumed on a new connection; a pull fails after five of these in a row.',
+      }),
+      stallWindowMs: integer({
+        default: 30_000,
+        min: 100,
+        max: 3_600_000,
+        unit: 'milliseconds',
+        summary: 'How long a download may stay below `images.stall_floor_bytes_per_second`. No caller’s deadline has to do with it.',
       }),
       keepBlobs: flag({
         default: false,

@@ -41,6 +41,7 @@ export interface Config {
     mtu: number;
   };
   images: {
+    /** Over all pulls. */
     parallelDownloads: number;
     /** Keep compressed blobs of layers after unpacking. */
     keepBlobs: boolean;
@@ -48,6 +49,9 @@ export interface Config {
     hostsDir: string;
     /** Docker’s config.json. */
     dockerConfig: string;
+    /** A download slower than this over a whole window is cut and resumed. */
+    stallFloorBytesPerSecond: number;
+    stallWindowMs: number;
     /** Globs over NAME:TAG; such images are reported pinned. */
     pinned: string[];
   };

@@ -10,27 +10,24 @@ import { join } from 'node:path';
 import { diskError } from '../errors/index.ts';
 import { type Digest, isDigest } from '../ids/index.ts';
 
+/** Begins the names of blobs that are being written. */
+const STAGING_PREFIX = 'tmp-';
+
 export class BlobStore {
   readonly #dir: string;
-  readonly #parts: string;
 
   /** `dir` is the store's own directory; what an earlier process left half-written there is removed. */
   constructor(dir: string) {
     this.#dir = join(dir, 'blobs', 'sha256');
-    this.#parts = join(dir, 'parts');
     mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
-    rmSync(this.#parts, { recursive: true, force: true });
-    mkdirSync(this.#parts, { recursive: true, mode: 0o700 });
-  }
-
-  /** A path for a download in progress, `name` being unique among them. */
-  partPath(name: string): string {
-    return join(this.#parts, `${name}.part`);
+    for (const name of readdirSync(this.#dir)) {
+      if (name.startsWith(STAGING_PREFIX)) rmSync(join(this.#dir, name), { recursive: true, force: true });
+    }
   }
 
   /** Keeps `bytes`, whose digest the caller has verified. Idempotent. Rejects with DISK_FULL or READ_ONLY_FILE_SYSTEM. */
   async put(digest: Digest, bytes: Uint8Array): Promise<void> {
-    const part = this.partPath(`blob-${crypto.randomUUID()}`);
+    const part = join(this.#dir, `${STAGING_PREFIX}${crypto.randomUUID()}`);
     try {
       await writeFile(part, bytes, { mode: 0o600, flush: true });
       await rename(part, this.#pathOf(digest));

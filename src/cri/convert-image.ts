@@ -1,5 +1,6 @@
 /** Image records as answers, and credentials as the domain wants them. */
 
+import type Long from 'long';
 import type { operator } from '../gen/index.ts';
 import { cri } from '../gen/index.ts';
 import type { CheckStep, ImageFsUsage, ImageRecord, PullProgress, RegistryAuth } from '../image/index.ts';
@@ -53,18 +54,26 @@ export function fsUsageToWire(usage: ImageFsUsage, nowNs: bigint): cri.Filesyste
   };
 }
 
+const NS_PER_MS = 1e6;
+
 /** PullProgress of the operator's service. */
 export function pullToWire(pull: PullProgress): operator.PullProgressInit {
   return {
     reference: pull.reference,
     startedAt: toInt64(pull.startedAtNs),
+    endedAt: toInt64(pull.endedAtNs),
     state: pullStates.toWire(pull.state),
     layers: pull.layers.map((layer) => ({
       digest: layer.digest,
       totalBytes: toInt64(BigInt(layer.totalBytes)),
       downloadedBytes: toInt64(BigInt(layer.downloadedBytes)),
+      unpackedBytes: toInt64(BigInt(layer.unpackedBytes)),
+      resumedBytes: toInt64(BigInt(layer.resumedBytes)),
+      source: layer.source,
       state: layerStates.toWire(layer.state),
     })),
+    bytesPerSecond: whole(pull.bytesPerSecond),
+    endsIn: whole((pull.endsInMs ?? 0) * NS_PER_MS),
     error: pull.error,
     imageId: pull.imageId,
   };
@@ -85,4 +94,9 @@ export function checkToWire(step: CheckStep): operator.CheckImagesResponseInit {
       countedInodes: toInt64(counted.inodes),
     },
   };
+}
+
+/** A figure that was measured; what is too large to be true is cut off. */
+function whole(figure: number): Long {
+  return toInt64(BigInt(Math.round(Math.min(figure, Number.MAX_SAFE_INTEGER))));
 }

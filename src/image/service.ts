@@ -9,18 +9,18 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { abortError, Limiter, SingleFlight } from '../async/index.ts';
 import type { Config } from '../config/index.ts';
-import { BlobStore, TRANSFER_POLICY, type TransferPolicy } from '../content/index.ts';
+import { BlobStore, PartStore, TRANSFER_POLICY, type TransferPolicy } from '../content/index.ts';
 import { asRuntimeError, diskError, isRuntimeError, RuntimeError } from '../errors/index.ts';
 import type { ImageId } from '../ids/index.ts';
 import type { Logger } from '../log/index.ts';
-import { formatReference, parseReference, type Reference, RegistryClient } from '../registry/index.ts';
+import { formatReference, nameOf, parseReference, type Reference, RegistryClient } from '../registry/index.ts';
 import { type LayerRecord, LayerStore, type Trash } from '../snapshot/index.ts';
 import type { Store } from '../store/index.ts';
 import { monotonicNs, nowNs } from '../sys/index.ts';
 import { Catalog } from './catalog.ts';
 import { type CheckParts, checkImages } from './check.ts';
 import { LayerSet } from './layer-set.ts';
-import { ProgressBoard } from './progress.ts';
+import { type LivePull, ProgressBoard } from './progress.ts';
 import { type ResolvedImage, resolveImage } from './pull.ts';
 import type {
   CheckRequest,
@@ -57,6 +57,7 @@ class Images implements ImageService {
   readonly #options: ImageServiceOptions;
   readonly #trash: Trash;
   readonly #blobs: BlobStore;
+  readonly #parts: PartStore;
   readonly #layers: LayerStore;
   readonly #layerSet: LayerSet;
   readonly #catalog: Catalog;
@@ -70,19 +71,25 @@ class Images implements ImageService {
   readonly #emptyDir: string;
 
   constructor(options: ImageServiceOptions) {
-    const { root, store, config, logger } = options;
+    const { root, store, config, logger, observer } = options;
     this.#options = options;
     this.#emptyDir = join(root, 'empty');
     mkdirSync(this.#emptyDir, { recursive: true, mode: 0o755 });
     this.#trash = options.trash;
     this.#blobs = new BlobStore(join(root, 'content'));
+    this.#parts = new PartStore(join(root, 'content', 'parts'));
     this.#layers = new LayerStore({ dir: join(root, 'layers'), table: store.table<LayerRecord>('layers'), trash: this.#trash, logger });
     this.#registry = new RegistryClient(config);
     this.#layerSet = new LayerSet({
       layers: this.#layers,
-      blobs: this.#blobs,
+      parts: this.#parts,
       downloads: new Limiter(config.parallelDownloads),
-      policy: options.transfer ?? TRANSFER_POLICY,
+      policy: options.transfer ?? {
+        ...TRANSFER_POLICY,
+        floorBytesPerSecond: config.stallFloorBytesPerSecond,
+        windowMs: config.stallWindowMs,
+      },
+      observe: (event) => observer.transfer(event),
       changed: () => this.#board.changed(),
     });
     this.#catalog = new Catalog(store, config.pinned, (record) => this.#isWhole(record));
@@ -92,10 +99,8 @@ class Images implements ImageService {
 
   async pull(text: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<ImageId> {
     const reference = parseReference(text);
-    const secret = createHash('sha256')
-      .update(JSON.stringify(auth ?? null))
-      .digest('hex');
-    const key = `${formatReference(reference)} ${secret}`;
+    const key = `${formatReference(reference)} ${secretHash(auth)}`;
+    if (this.#flights.has(key)) this.#options.observer.transfer({ kind: 'joined', what: 'pull' });
     return this.#flights.join(key, { signal }, (flightSignal) => {
       const both = AbortSignal.any([flightSignal, this.#closing.signal]);
       return this.#track(this.#observedPull(reference, auth, both));
@@ -165,6 +170,7 @@ class Images implements ImageService {
     this.#closing.abort();
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
     await this.#layerSet.settled();
+    this.#parts[Symbol.dispose]();
     await this.#registry[Symbol.asyncDispose]();
     await this.#layers.close();
   }
@@ -200,17 +206,18 @@ class Images implements ImageService {
       Object.assign(progress, { state: 'failed', error: error.message });
       observer.failed({ registry, reason: error.reason });
       logger.warn({ reference: name, seconds: seconds(), reason: error.reason, message: error.message }, 'pull failed');
-      if (isRuntimeError(error, 'DISK_FULL')) await this.#trash.empty(); // what it left, and all else that may go
+      // what it left, and all else that may go
+      if (isRuntimeError(error, 'DISK_FULL')) await Promise.all([this.#parts.clear(), this.#trash.empty()]);
       throw error;
     } finally {
-      this.#board.end(progress);
+      this.#board.end(progress, nowNs());
     }
   }
 
   async #pull(
     reference: Reference,
     auth: RegistryAuth | undefined,
-    { signal, progress }: { signal: AbortSignal; progress: PullProgress },
+    { signal, progress }: { signal: AbortSignal; progress: LivePull },
   ): Promise<{ id: ImageId; bytes: number; layersPulled: number; layersShared: number }> {
     const session = await this.#registry.open(reference, auth);
     const image = await resolveImage(session, reference, signal);
@@ -219,13 +226,14 @@ class Images implements ImageService {
     using cleanUp = new DisposableStack();
     cleanUp.defer(() => this.#freeLayers()); // after the pins are gone: what a failure left unused
     cleanUp.use(this.#layerSet.pin(image.layers.map((layer) => layer.diffId)));
-    const show = (layers: PullProgress['layers']): void => {
+    const show = (layers: LivePull['layers']): void => {
       Object.assign(progress, { state: 'pulling', layers });
       this.#board.changed();
     };
     const { pulled, shared, bytes } = await this.#layerSet.fetch({
       source: session,
       host: reference.host,
+      origin: `${nameOf(reference)} ${secretHash(auth)}`,
       layers: image.layers,
       what,
       signal,
@@ -295,4 +303,11 @@ class Images implements ImageService {
     this.#running.add(tracked);
     return tracked;
   }
+}
+
+/** Tells credentials apart without keeping them. */
+function secretHash(auth: RegistryAuth | undefined): string {
+  return createHash('sha256')
+    .update(JSON.stringify(auth ?? null))
+    .digest('hex');
 }

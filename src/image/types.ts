@@ -52,7 +52,14 @@ export interface ImageRecord {
 export interface LayerProgress {
   digest: string;
   totalBytes: number;
+  /** In the file so far, those of an earlier attempt included. */
   downloadedBytes: number;
+  /** Of these, what an earlier attempt had brought. */
+  resumedBytes: number;
+  /** Of its tar; how many there will be nobody knows before the end. */
+  unpackedBytes: number;
+  /** HOST[:PORT] that serves it; '' before one answered, and when it was there. */
+  source: string;
   state: 'waiting' | 'downloading' | 'unpacking' | 'done' | 'shared';
 }
 
@@ -60,8 +67,14 @@ export interface LayerProgress {
 export interface PullProgress {
   reference: string;
   startedAtNs: bigint;
+  /** 0 while it is under way. */
+  endedAtNs: bigint;
   layers: LayerProgress[];
   state: 'resolving' | 'pulling' | 'done' | 'failed';
+  /** What came for it over the last seconds; 0 when it has ended. */
+  bytesPerSecond: number;
+  /** Until all is downloaded at that rate; absent when nothing comes or nothing is missing. */
+  endsInMs?: number;
   /** Set when failed. */
   error?: string;
   /** Set when done. */
@@ -116,11 +129,24 @@ export interface RegistryTest {
   reference: string;
   endpoints: EndpointReport[];
 }
+/** Something that happened while layers were brought, succeeded pull or not. `registry` is the host of the reference. */
+export type TransferEvent =
+  /** Bytes came over the network, from the registry itself or a mirror. */
+  | { kind: 'received'; registry: string; mirror: boolean; bytes: number }
+  /** A download went on where an earlier one, or its own connection, had broken off. */
+  | { kind: 'resumed'; registry: string }
+  /** An attempt failed and another follows; a stall is one that was cut for being too slow. */
+  | { kind: 'retried' | 'stalled'; registry: string }
+  | { kind: 'downloaded'; registry: string; seconds: number }
+  | { kind: 'unpacked'; seconds: number }
+  /** Somebody waits for a pull or layer that another caller had begun. */
+  | { kind: 'joined'; what: 'pull' | 'layer' };
 
 /** Cumulative figures of pulls, for metrics. */
 export interface PullObserver {
   pulled(event: { registry: string; bytes: number; seconds: number; layersPulled: number; layersShared: number }): void;
   failed(event: { registry: string; reason: string }): void;
+  transfer(event: TransferEvent): void;
 }
 
 /** The image store as the edges and containers see it. */

@@ -6,9 +6,11 @@
  */
 import { RuntimeError } from '../errors/index.ts';
 import { type Digest, isDigest } from '../ids/index.ts';
+import { blobRange, contentLength } from './blob-range.ts';
 import { digestOf, wrongDigest } from './digest.ts';
+import type { Endpoint } from './endpoints.ts';
 import type { Capability } from './hosts-file.ts';
-import { type HttpResponse, readBody } from './http.ts';
+import { discard, type HttpResponse, readBody } from './http.ts';
 import { type Descriptor, MANIFEST_ACCEPT } from './manifest.ts';
 import type { Outcome, Place, Query } from './place.ts';
 import { formatReference, nameOf, type Reference } from './reference.ts';
@@ -21,14 +23,20 @@ export interface FetchedManifest {
   contentType: string;
 }
 
-/** Bytes of a blob from `offset` on: what was asked for, or 0 when the server cannot resume. */
+/** Bytes of a blob from `offset` on: at most what was asked for, and 0 when the server cannot resume. */
 export interface FetchedBlob {
   offset: number;
+  /** Bytes of the whole blob, when the server says so. */
+  total?: number | undefined;
+  /** Who served it; absent when it is a file of the node. */
+  endpoint?: Endpoint;
   body: AsyncIterable<Uint8Array>;
 }
 
 /** Bytes of a manifest (the distribution project's own bound). */
 export const MANIFEST_LIMIT_BYTES = 4 * 1024 * 1024;
+/** HTTP 416. */
+const RANGE_NOT_SATISFIABLE = 416;
 /** A small document must arrive within this. */
 const DOCUMENT_TIMEOUT_MS = 60_000;
 
@@ -75,15 +83,31 @@ export class RegistrySession {
 
   /** A blob as a stream, from `offset` on where the server can. An endpoint that fails is left to the reader's own retries. */
   async blob(descriptor: Descriptor, offset: number, signal: AbortSignal): Promise<FetchedBlob> {
+    const resumed = offset === 0 ? undefined : await this.#rest(descriptor, offset, signal);
+    if (resumed !== undefined) return resumed;
+    const query = { path: `blobs/${descriptor.digest}`, good: [200], verified: true, signal };
+    const ask = (place: Place): Promise<Outcome<FetchedBlob>> =>
+      place.ask(query, ({ headers, body }) => ({ offset: 0, total: contentLength(headers), endpoint: place.endpoint, body }));
+    return await this.#open(descriptor, ask, signal);
+  }
+
+  /** What is left of a blob; undefined when the server has no such range, or sends one that is no use. */
+  async #rest(descriptor: Descriptor, offset: number, signal: AbortSignal): Promise<FetchedBlob | undefined> {
+    const headers = { range: `bytes=${offset}-` };
+    const query = { path: `blobs/${descriptor.digest}`, headers, good: [200, 206, RANGE_NOT_SATISFIABLE], verified: true, signal };
+    const ask = (place: Place): Promise<Outcome<FetchedBlob | undefined>> =>
+      place.ask(query, async ({ status, headers: answered, body }) => {
+        const range = blobRange(status, answered);
+        if (range !== undefined && range.offset <= offset) return { ...range, endpoint: place.endpoint, body };
+        await discard(body, signal);
+        return undefined;
+      });
+    return await this.#open(descriptor, ask, signal);
+  }
+
+  async #open<T>(descriptor: Descriptor, ask: (place: Place) => Promise<Outcome<T>>, signal: AbortSignal): Promise<T> {
     const what = `layer ${descriptor.digest} of ${nameOf(this.#reference)}`;
-    const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
-    const query = { path: `blobs/${descriptor.digest}`, headers, good: [200, 206], verified: true, signal };
-    const read = (response: HttpResponse): FetchedBlob => {
-      const resumed = response.status === 206 && String(response.headers['content-range']).startsWith(`bytes ${offset}-`);
-      return { offset: resumed ? offset : 0, body: response.body };
-    };
-    const { value } = await this.#walk('pull', { what, ask: (place) => place.ask(query, read), signal, patience: READER_PATIENCE });
-    return value;
+    return (await this.#walk('pull', { what, ask, signal, patience: READER_PATIENCE })).value;
   }
 
   /** What the tag stands for: the document, or its digest from an endpoint that is trusted with tags and not asked for content. */

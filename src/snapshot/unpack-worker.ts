@@ -15,7 +15,7 @@ import { LayerWriter } from './layer-writer.ts';
 import { removeTree } from './remove-tree.ts';
 import { SplitWriter, stagedSplit } from './split.ts';
 import { splitTree } from './split-tree.ts';
-import { tail } from './tail.ts';
+import { reportUnpacked, tail } from './tail.ts';
 import type { PlacedFile, Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults, UnpackResult } from './tasks.ts';
 import { measure } from './usage.ts';
 import { verifyLayer } from './verify.ts';
@@ -28,6 +28,7 @@ async function unpack(task: Task & { kind: 'unpack' }): Promise<UnpackResult> {
   for await (const chunk of inflate(tail(task.part, task.progress))) {
     hash.update(chunk);
     walker.push(chunk);
+    reportUnpacked(task.progress, chunk.length);
   }
   walker.finish();
   split.finish();

@@ -15,10 +15,21 @@ export const IMAGES_COMMANDS: readonly Command[] = [
     name: 'pull',
     group: 'Images',
     summary: 'Pull an image from its registry',
-    details: 'On a terminal a bar a layer shows how far it is; elsewhere a line is printed for each layer that is done.',
+    details:
+      'On a terminal a bar a layer shows how much is downloaded and unpacked; elsewhere a line is printed for each layer that is done.',
     args: [{ name: 'IMAGE' }],
     flags: [CREDS, { name: 'quiet', short: 'q', summary: 'Print only the image’s id' }],
     load: () => import('../commands/pull.ts'),
+  },
+  {
+    name: 'pulls',
+    group: 'Images',
+    summary: 'List pulls under way and the last that ended, whoever asked for them',
+    details:
+      'With --watch on a terminal the list is redrawn as it changes; elsewhere, and with -o json, a line is printed for each pull under way and each time the state of one changes. Ctrl-C ends it with exit code 0.',
+    args: [],
+    flags: [{ name: 'watch', short: 'w', summary: 'Go on until interrupted' }, output('wide', 'json')],
+    load: () => import('../commands/pulls.ts'),
   },
   {
     name: 'rmi',
