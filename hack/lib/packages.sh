@@ -39,6 +39,7 @@ procps ps lists processes for the leak check
 PACKAGES_BENCH='
 containernetworking-plugins /usr/lib/cni/bridge are the CNI plugins that both runtimes use
 containerd containerd is the runtime that berth is compared with
+e2fsprogs mkfs.ext4 makes the fresh file system of each pull
 '
 
 packages_have() {
