@@ -5,7 +5,7 @@
  * is closed.
  */
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, open, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { messageOf } from '../errors/index.ts';
 import { compressionOf, MAGIC_BYTES } from './compression.ts';
 import { directoryMembers } from './directory-members.ts';
@@ -13,8 +13,9 @@ import { readDockerArchive } from './docker-archive.ts';
 import { archiveError } from './error.ts';
 import { type Members, streamRegion } from './members.ts';
 import { readOciLayout } from './oci-layout.ts';
+import type { Scratch, SpooledFile } from './scratch.ts';
 import { readSkopeoDirectory } from './skopeo-directory.ts';
-import { brokenCompression, spool } from './spool.ts';
+import { brokenCompression } from './spool.ts';
 import { indexTar } from './tar-members.ts';
 import type { Archive } from './types.ts';
 
@@ -22,8 +23,8 @@ import type { Archive } from './types.ts';
 export interface OpenArchive {
   /** A directory, or a tar, compressed or not. */
   path: string;
-  /** A new file for the tar of a compressed one. */
-  scratch: string;
+  /** Where the tar of a compressed one goes. */
+  scratch: Scratch;
   signal: AbortSignal;
 }
 
@@ -56,9 +57,8 @@ async function openMembers(options: OpenArchive, stack: AsyncDisposableStack): P
   if (compression === 'xz' || compression === 'bzip2') {
     throw archiveError(path, `it is compressed with ${compression}, which is not read`, { advice: 'decompress it first' });
   }
-  stack.defer(() => rm(options.scratch, { force: true }));
-  await decompress(file, options, compression);
-  const plain = await openFile(options.scratch, path);
+  const tar = stack.use(await decompress(file, options, compression));
+  const plain = await openFile(tar.path, path);
   stack.defer(() => plain.close());
   return indexTar(plain, path, signal);
 }
@@ -77,11 +77,11 @@ async function openFile(file: string, path: string): Promise<FileHandle> {
   }
 }
 
-async function decompress(file: FileHandle, { path, scratch, signal }: OpenArchive, compression: 'gzip' | 'zstd'): Promise<void> {
+async function decompress(file: FileHandle, { path, scratch, signal }: OpenArchive, compression: 'gzip' | 'zstd'): Promise<SpooledFile> {
   try {
     const region = { file, start: 0, size: (await file.stat()).size };
     const source = streamRegion(region, { signal, fail: (why, cause) => archiveError(path, `it ${why}`, { cause }) });
-    await spool({ source, through: compression === 'gzip' ? 'gunzip' : 'unzstd', path: scratch, signal });
+    return await scratch.spool({ source, through: compression === 'gzip' ? 'gunzip' : 'unzstd', signal });
   } catch (error) {
     const broken = brokenCompression(error);
     throw broken === undefined

@@ -4,6 +4,7 @@
  * 1 failed, 2 the command line was not understood; exec, doctor and
  * run --attach have codes of their own besides.
  */
+import { once } from 'node:events';
 import { nearest } from '../config/index.ts';
 import { parseArgs } from './args.ts';
 import { type Command, type FlagValues, type Terminal, UsageError } from './command.ts';
@@ -105,6 +106,16 @@ function processTerminal(): Terminal {
     out: (data) => void stdout.write(data),
     err: (data) => void stderr.write(data),
     isTty: stderr.isTTY === true && process.env.TERM !== 'dumb',
+    isOutTty: stdout.isTTY === true,
+    get isInTty() {
+      return process.stdin.isTTY === true;
+    },
+    get input() {
+      return process.stdin;
+    },
+    async drained() {
+      if (stdout.writableNeedDrain) await once(stdout, 'drain');
+    },
     columns: stderr.columns ?? 80,
     env: process.env,
   };

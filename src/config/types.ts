@@ -55,6 +55,8 @@ export interface Config {
     registries: RegistryHostConfig[];
     /** Globs over NAME:TAG; such images are reported pinned. */
     pinned: string[];
+    /** Archives in it are loaded and pinned at start; may be absent. */
+    importDir: string;
   };
   metrics: {
     /** HOST:PORT; '' turns it off. */

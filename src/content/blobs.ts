@@ -4,11 +4,14 @@
  * whole or absent; its bytes were compared with the digest before. Layers
  * are not kept here: they exist unpacked only.
  */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { createReadStream, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diskError } from '../errors/index.ts';
+import { diskError, errnoOf } from '../errors/index.ts';
 import { type Digest, isDigest } from '../ids/index.ts';
+
+/** Read at once of a streamed blob, in bytes. */
+const STREAM_BYTES = 256 * 1024;
 
 export class BlobStore {
   readonly #dir: string;
@@ -38,6 +41,31 @@ export class BlobStore {
       await rm(part, { force: true });
       throw diskError(error, `writing ${this.#dir}`);
     }
+  }
+
+  /** A small blob, whole; undefined when it is not there. Its digest is not looked at again. */
+  async read(digest: Digest): Promise<Buffer | undefined> {
+    try {
+      return await readFile(this.#pathOf(digest));
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** Bytes of a blob; undefined when it is not there. */
+  async size(digest: Digest): Promise<number | undefined> {
+    try {
+      return (await stat(this.#pathOf(digest))).size;
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** A blob in pieces; its digest is not looked at again. */
+  stream(digest: Digest, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return createReadStream(this.#pathOf(digest), { highWaterMark: STREAM_BYTES, signal });
   }
 
   /** Removes a blob; absent is success. */

@@ -100,7 +100,7 @@ async function downloadLayer(
     parts.changed();
   } catch (error) {
     transfer.tail.abandon();
-    throw error;
+    throw pull.source.explain?.(pull.layer, error) ?? error;
   }
 }
 

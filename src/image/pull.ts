@@ -8,12 +8,10 @@ import type { DiffId, ImageId } from '../ids/index.ts';
 import {
   type Descriptor,
   formatPlatform,
-  formatReference,
   hostPlatform,
   type ImageManifest,
   parseManifest,
   platformMatches,
-  type Reference,
   selectPlatform,
 } from '../registry/index.ts';
 import { type ParsedConfig, parseImageConfig } from './image-config.ts';
@@ -37,9 +35,8 @@ export interface ResolvedImage {
   layers: { descriptor: Descriptor; diffId: DiffId }[];
 }
 
-/** Fetches and checks the documents of an image. */
-export async function resolveImage(source: ImageSource, reference: Reference, signal: AbortSignal): Promise<ResolvedImage> {
-  const what = `image ${formatReference(reference)}`;
+/** Fetches and checks the documents of an image; `what` names it in errors. */
+export async function resolveImage(source: ImageSource, what: string, signal: AbortSignal): Promise<ResolvedImage> {
   const { manifest, bytes, digest, targetDigest } = await resolveManifest(source, what, signal);
   const configBytes = await source.smallBlob(manifest.config, CONFIG_LIMIT_BYTES, signal);
   const config = parseImageConfig(configBytes, what);

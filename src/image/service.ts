@@ -7,21 +7,37 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { Scratch } from '../archive/index.ts';
 import { abortError, Limiter, SingleFlight } from '../async/index.ts';
 import type { Config } from '../config/index.ts';
 import { BlobStore, TRANSFER_POLICY, type TransferPolicy } from '../content/index.ts';
 import { asRuntimeError, diskError, isRuntimeError } from '../errors/index.ts';
 import type { ImageId } from '../ids/index.ts';
 import type { Logger } from '../log/index.ts';
-import { formatReference, parseReference, type Reference, RegistryClient } from '../registry/index.ts';
+import { formatReference, parseReference, RegistryClient } from '../registry/index.ts';
 import { type LayerRecord, LayerStore, type Trash } from '../snapshot/index.ts';
 import type { Store } from '../store/index.ts';
 import { monotonicNs, nowNs } from '../sys/index.ts';
-import { Catalog } from './catalog.ts';
+import type { Arrival } from './arrival.ts';
+import { Catalog, namesOf } from './catalog.ts';
+import { ImportDirectory, type ImportRecord } from './import-dir.ts';
 import { LayerSet } from './layer-set.ts';
+import { keptLayers, type LayerSource } from './layer-source.ts';
+import { loadArchive } from './load.ts';
 import { ProgressBoard } from './progress.ts';
 import { type ResolvedImage, resolveImage } from './pull.ts';
-import type { ImageFsUsage, ImageRecord, ImageService, PullObserver, PullProgress, RegistryAuth } from './types.ts';
+import { saveImages } from './save.ts';
+import type {
+  ImageFsUsage,
+  ImageRecord,
+  ImageService,
+  LoadedImage,
+  LoadRequest,
+  PullObserver,
+  PullProgress,
+  RegistryAuth,
+  SaveRequest,
+} from './types.ts';
 
 /** What the image store works with. */
 export interface ImageServiceOptions {
@@ -52,6 +68,10 @@ class Images implements ImageService {
   readonly #registry: RegistryClient;
   readonly #board = new ProgressBoard();
   readonly #flights = new SingleFlight<string, ImageId>();
+  readonly #loads = new SingleFlight<string, LoadedImage[]>();
+  readonly #layerSource: LayerSource;
+  readonly #scratch: Scratch;
+  readonly #imports: ImportDirectory;
   readonly #closing = new AbortController();
   /** Pulls, and what removals still do in the background. */
   readonly #running = new Set<Promise<unknown>>();
@@ -65,6 +85,8 @@ class Images implements ImageService {
     mkdirSync(this.#emptyDir, { recursive: true, mode: 0o755 });
     this.#trash = options.trash;
     this.#blobs = new BlobStore(join(root, 'content'));
+    this.#scratch = new Scratch(join(root, 'content', 'scratch'));
+    this.#layerSource = keptLayers(this.#blobs);
     this.#layers = new LayerStore({ dir: join(root, 'layers'), table: store.table<LayerRecord>('layers'), trash: this.#trash, logger });
     this.#registry = new RegistryClient(config.registries);
     this.#layerSet = new LayerSet({
@@ -75,20 +97,63 @@ class Images implements ImageService {
       changed: () => this.#board.changed(),
     });
     this.#catalog = new Catalog(store, config.pinned, (record) => this.#isWhole(record));
+    this.#imports = new ImportDirectory({
+      dir: config.importDir,
+      table: store.table<ImportRecord>('imports'),
+      catalog: this.#catalog,
+      load: (path, signal) => this.load({ path, pin: true, name: '' }, signal),
+      logger,
+    });
     this.#freeLayers();
     this.#blobs.retain(this.#catalog.blobsInUse());
   }
 
   async pull(text: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<ImageId> {
     const reference = parseReference(text);
+    const imported = await this.#imports.brought(reference, signal);
+    if (imported !== undefined) return imported;
     const secret = createHash('sha256')
       .update(JSON.stringify(auth ?? null))
       .digest('hex');
-    const key = `${formatReference(reference)} ${secret}`;
-    return this.#flights.join(key, { signal }, (flightSignal) => {
+    const name = formatReference(reference);
+    const arrival: Arrival = {
+      open: () => this.#registry.open(reference, auth),
+      origin: reference.host,
+      registry: reference.host,
+      label: name,
+      what: `image ${name}`,
+      references: [reference],
+      authentic: true,
+      keep: false,
+    };
+    return this.#flights.join(`${name} ${secret}`, { signal }, async (flightSignal) => {
       const both = AbortSignal.any([flightSignal, this.#closing.signal]);
-      return this.#track(this.#observedPull(reference, auth, both));
+      return (await this.#track(this.#observed(arrival, both))).id;
     });
+  }
+
+  load(request: LoadRequest, signal: AbortSignal): Promise<LoadedImage[]> {
+    const key = JSON.stringify([request.path, request.name, request.pin]);
+    return this.#loads.join(key, { signal }, (flightSignal) => {
+      const both = AbortSignal.any([flightSignal, this.#closing.signal]);
+      const parts = { scratch: this.#scratch, board: this.#board, nowNs, bring: (arrival: Arrival) => this.#observed(arrival, both) };
+      return this.#track(loadArchive(parts, request, both));
+    });
+  }
+
+  save(request: SaveRequest, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    const parts = {
+      catalog: this.#catalog,
+      blobs: this.#blobs,
+      layers: this.#layerSource,
+      scratch: this.#scratch,
+      use: (record: Readonly<ImageRecord>) => this.#use(record),
+    };
+    return saveImages(parts, request, AbortSignal.any([signal, this.#closing.signal]));
+  }
+
+  beginImport(): void {
+    void this.#track(this.#imports.begin(this.#closing.signal)); // never rejects; close() waits for it
   }
 
   find(reference: string): Readonly<ImageRecord> | undefined {
@@ -142,27 +207,26 @@ class Images implements ImageService {
     await this.#layers.close();
   }
 
-  /** A pull with its progress, log line and figures. */
-  async #observedPull(reference: Reference, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<ImageId> {
+  /** An arrival with its progress, log line and figures. */
+  async #observed(arrival: Arrival, signal: AbortSignal): Promise<LoadedImage> {
     const { logger, observer } = this.#options;
-    const name = formatReference(reference);
-    const registry = reference.host;
+    const { label, registry } = arrival;
     const startedNs = monotonicNs();
-    const progress = this.#board.begin(name, nowNs());
+    const progress = this.#board.begin(label, nowNs());
     const seconds = (): number => Number(monotonicNs() - startedNs) / 1e9;
     try {
-      const { id, ...figures } = await this.#pull(reference, auth, { signal, progress });
+      const { id, names, ...figures } = await this.#bring(arrival, { signal, progress });
       Object.assign(progress, { state: 'done', imageId: id });
       observer.pulled({ registry, seconds: seconds(), ...figures });
-      logger.info({ reference: name, imageId: id, seconds: seconds(), ...figures }, 'image pulled');
-      return id;
+      logger.info({ reference: label, imageId: id, seconds: seconds(), ...figures }, 'image pulled');
+      return { id, names };
     } catch (thrown) {
       const error = signal.aborted
         ? asRuntimeError(abortError(signal))
         : asRuntimeError(diskError(thrown, `writing ${this.#options.root}`));
       Object.assign(progress, { state: 'failed', error: error.message });
       observer.failed({ registry, reason: error.reason });
-      logger.warn({ reference: name, seconds: seconds(), reason: error.reason, message: error.message }, 'pull failed');
+      logger.warn({ reference: label, seconds: seconds(), reason: error.reason, message: error.message }, 'pull failed');
       if (isRuntimeError(error, 'DISK_FULL')) await this.#trash.empty(); // what it left, and all else that may go
       throw error;
     } finally {
@@ -170,14 +234,13 @@ class Images implements ImageService {
     }
   }
 
-  async #pull(
-    reference: Reference,
-    auth: RegistryAuth | undefined,
+  async #bring(
+    arrival: Arrival,
     { signal, progress }: { signal: AbortSignal; progress: PullProgress },
-  ): Promise<{ id: ImageId; bytes: number; layersPulled: number; layersShared: number }> {
-    const session = this.#registry.open(reference, auth);
-    const image = await resolveImage(session, reference, signal);
-    const what = `image ${formatReference(reference)}`;
+  ): Promise<LoadedImage & { bytes: number; layersPulled: number; layersShared: number }> {
+    const { what, origin } = arrival;
+    const source = arrival.open();
+    const image = await resolveImage(source, what, signal);
     using _quiet = this.#trash.holdOff();
     using cleanUp = new DisposableStack();
     cleanUp.defer(() => this.#freeLayers()); // after the pins are gone: what a failure left unused
@@ -186,19 +249,13 @@ class Images implements ImageService {
       Object.assign(progress, { state: 'pulling', layers });
       this.#board.changed();
     };
-    const { pulled, shared, bytes } = await this.#layerSet.fetch({
-      source: session,
-      host: reference.host,
-      layers: image.layers,
-      what,
-      signal,
-      show,
-    });
-    await this.#commit(reference, image, signal);
-    return { id: image.id, bytes, layersPulled: pulled, layersShared: shared };
+    const { pulled, shared, bytes } = await this.#layerSet.fetch({ source, host: origin, layers: image.layers, what, signal, show });
+    const names = await this.#commit(arrival, image, signal);
+    return { id: image.id, names, bytes, layersPulled: pulled, layersShared: shared };
   }
 
-  async #commit(reference: Reference, image: ResolvedImage, signal: AbortSignal): Promise<void> {
+  /** Enters the image and answers the names it got. */
+  async #commit({ references, authentic, keep }: Arrival, image: ResolvedImage, signal: AbortSignal): Promise<string[]> {
     const diffIds = image.layers.map((layer) => layer.diffId);
     using pins = new DisposableStack();
     const fixup = await this.#layers.fixup(diffIds, (diffId) => pins.use(this.#layerSet.pin([diffId])));
@@ -206,6 +263,9 @@ class Images implements ImageService {
     const layers = fixup === undefined ? diffIds : [...diffIds, fixup];
     const layerBytes = [...new Set(layers)].reduce((total, diffId) => total + (this.#layers.get(diffId)?.sizeBytes ?? 0n), 0n);
     const before = this.#catalog.find(image.id);
+    // A digest in a name must be the image's: an archive may say anything.
+    const honest = references.filter(({ digest }) => digest === undefined || (authentic && digest === image.targetDigest));
+    const names = namesOf(honest, authentic ? image.targetDigest : undefined);
     try {
       await this.#blobs.put(image.id, image.configBytes);
       await this.#blobs.put(image.manifestDigest, image.manifestBytes);
@@ -214,11 +274,13 @@ class Images implements ImageService {
         sizeBytes: layerBytes + BigInt(image.configBytes.length),
         config: image.config.config,
         layers,
-        manifestDigest: image.manifestDigest,
+        // one that a registry gave is worth more than one made up for an archive
+        manifestDigest: authentic ? image.manifestDigest : (before?.manifestDigest ?? image.manifestDigest),
         pulledAtNs: nowNs(),
-        reference,
-        targetDigest: image.targetDigest,
+        ...(keep ? { keep } : {}),
+        names,
       });
+      return [...names.tags, ...names.digests];
     } finally {
       // what a failure left behind, or the manifest that another one took the place of
       await this.#freeBlobs(image);
@@ -243,6 +305,18 @@ class Images implements ImageService {
     for (const diffId of this.#layers.all()) {
       if (!inUse.has(diffId)) this.#layers.drop(diffId);
     }
+  }
+
+  /** Keeps what an image is made of; what is then left of one that was removed meanwhile goes. */
+  #use(record: Readonly<ImageRecord>): AsyncDisposable {
+    const use = this.#catalog.use(record);
+    return {
+      [Symbol.asyncDispose]: async () => {
+        use[Symbol.dispose]();
+        this.#freeLayers();
+        await this.#freeBlobs(record);
+      },
+    };
   }
 
   async #freeBlobs(record: Pick<ImageRecord, 'id' | 'manifestDigest'>): Promise<void> {

@@ -42,7 +42,34 @@ export interface ImageRecord {
   /** Digest of the manifest it was pulled by. */
   manifestDigest: Digest;
   pulledAtNs: bigint;
+  /** Pinned whatever its tags are, until it is removed: it was loaded so. */
+  keep?: true;
+  /** `keep`, or by a glob of the configuration. */
   pinned: boolean;
+}
+
+/** An archive to load. */
+export interface LoadRequest {
+  /** Absolute path on the node. */
+  path: string;
+  /** Keep the images from being collected. */
+  pin: boolean;
+  /** For the image that carries none; '' for no name. */
+  name: string;
+}
+
+/** An image that an archive brought. */
+export interface LoadedImage {
+  id: ImageId;
+  /** Tags and digest names the archive gave it. */
+  names: string[];
+}
+
+/** Images to write into one archive. */
+export interface SaveRequest {
+  /** Names or ids. */
+  images: readonly string[];
+  format: 'oci' | 'docker';
 }
 
 /** Progress of one layer of a pull under way. */
@@ -88,6 +115,12 @@ export interface ImageService {
   list(): Readonly<ImageRecord>[];
   /** Any name removes the image with all its names; absent is success. */
   remove(reference: string): Promise<void>;
+  /** Brings the images of an archive; those before a broken one stay. Throws IMAGE_ARCHIVE and what a pull does. */
+  load(request: LoadRequest, signal: AbortSignal): Promise<LoadedImage[]>;
+  /** The archive of images, in pieces. Throws IMAGE_NOT_FOUND, IMAGE_LAYER_UNAVAILABLE. */
+  save(request: SaveRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Begins to load what is in the import directory; pulls wait for it from now on. */
+  beginImport(): void;
   fsUsage(): ImageFsUsage;
   /** Pulls under way and the last few ended, newest last. */
   pulls(): PullProgress[];

@@ -5,6 +5,7 @@ export {
   formatPlatform,
   hostPlatform,
   type ImageManifest,
+  type Platform,
   parseManifest,
   platformMatches,
   selectPlatform,
