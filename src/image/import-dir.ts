@@ -43,12 +43,19 @@ const ARCHIVE_NAME = /\.(tar|tar\.gz|tgz|tar\.zst)$/;
 /** What makes a directory one that can be loaded: the index of an OCI layout, the manifest of a skopeo directory. */
 const DIRECTORY_INDEXES = ['index.json', 'manifest.json'];
 
+/** One pass over the directory. */
+interface Pass {
+  /** Names that it brought so far. */
+  readonly brought: Map<string, ImageId>;
+  isOver: boolean;
+  /** Resolved when the next archive is done, and exchanged. */
+  step: PromiseWithResolvers<void>;
+}
+
 export class ImportDirectory {
   readonly #options: ImportOptions;
-  /** Names that the pass under way brought. */
-  readonly #brought = new Map<string, ImageId>();
-  /** Resolved when an archive is done, and exchanged; undefined when no pass is under way. */
-  #progress: PromiseWithResolvers<void> | undefined;
+  /** The pass under way. */
+  #pass: Pass | undefined;
 
   constructor(options: ImportOptions) {
     this.#options = options;
@@ -56,38 +63,40 @@ export class ImportDirectory {
 
   /** Loads what is there; resolves when all was tried. Never rejects. */
   async begin(signal: AbortSignal): Promise<void> {
-    this.#progress = Promise.withResolvers();
+    const pass: Pass = { brought: new Map(), isOver: false, step: Promise.withResolvers() };
+    this.#pass = pass;
     try {
-      await this.#pass(signal);
+      await this.#run(pass, signal);
     } catch (error) {
       const { reason, message } = asRuntimeError(error);
       this.#options.logger.warn({ dir: this.#options.dir, reason, message }, 'the import directory cannot be read');
     } finally {
-      const last = this.#progress;
-      this.#progress = undefined;
-      this.#brought.clear();
-      last.resolve();
+      this.#pass = undefined;
+      pass.isOver = true;
+      pass.step.resolve();
     }
   }
 
   /** The image of `reference` when the pass under way brings it; waits until that is known. */
   async brought(reference: Reference, signal: AbortSignal): Promise<ImageId | undefined> {
     const name = reference.digest === undefined ? formatReference(reference) : digestNameOf(reference, reference.digest);
-    while (this.#progress !== undefined) {
-      const id = this.#brought.get(name);
+    const pass = this.#pass;
+    while (pass !== undefined) {
+      const id = pass.brought.get(name);
       if (id !== undefined && this.#options.catalog.find(name)?.id === id) return id;
-      await abortable(this.#progress.promise, signal);
+      if (pass.isOver) return undefined;
+      await abortable(pass.step.promise, signal);
     }
     return undefined;
   }
 
-  async #pass(signal: AbortSignal): Promise<void> {
+  async #run(pass: Pass, signal: AbortSignal): Promise<void> {
     const paths = await this.#archives();
     for (const path of paths) {
       if (signal.aborted) return;
-      await this.#import(path, signal);
-      this.#progress?.resolve();
-      this.#progress = Promise.withResolvers();
+      await this.#import(path, pass, signal);
+      pass.step.resolve();
+      pass.step = Promise.withResolvers();
     }
     const present = new Set(paths);
     for (const { id } of this.#options.table.all()) {
@@ -110,7 +119,7 @@ export class ImportDirectory {
     return archives.slice(0, ENTRIES_LIMIT).map((name) => join(dir, name));
   }
 
-  async #import(path: string, signal: AbortSignal): Promise<void> {
+  async #import(path: string, pass: Pass, signal: AbortSignal): Promise<void> {
     const { table, catalog, load, logger } = this.#options;
     try {
       const facts = await factsOf(path);
@@ -119,7 +128,7 @@ export class ImportDirectory {
       const same = before !== undefined && before.size === facts.size && before.mtimeNs === facts.mtimeNs && before.inode === facts.inode;
       if (same && before.images.every((id) => catalog.find(id) !== undefined)) return;
       const images = await load(path, signal);
-      for (const { id, names } of images) for (const name of names) this.#brought.set(name, id);
+      for (const { id, names } of images) for (const name of names) pass.brought.set(name, id);
       table.put(path, { ...facts, images: images.map(({ id }) => id) });
       logger.info({ path, images }, 'archive imported');
     } catch (error) {

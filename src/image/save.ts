@@ -16,7 +16,7 @@ import type { ImageRecord, SaveRequest } from './types.ts';
 
 /** What saving works with. */
 export interface SaveParts {
-  catalog: Catalog;
+  catalog: Pick<Catalog, 'find'>;
   blobs: BlobStore;
   layers: LayerSource;
   scratch: Scratch;
@@ -43,7 +43,7 @@ export async function* saveImages(parts: SaveParts, request: SaveRequest, signal
 }
 
 /** The images with the tags to save: the one that was asked for by, or all of an image that was asked for otherwise. */
-function choose(catalog: Catalog, words: readonly string[]): Map<Readonly<ImageRecord>, readonly string[]> {
+function choose(catalog: Pick<Catalog, 'find'>, words: readonly string[]): Map<Readonly<ImageRecord>, readonly string[]> {
   if (words.length === 0 || words.length > IMAGES_LIMIT) {
     throw new RuntimeError('invalid', 'INVALID_ARGUMENT', `an archive can hold 1 to ${IMAGES_LIMIT} images; ${words.length} are asked for`);
   }
