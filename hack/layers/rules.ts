@@ -39,7 +39,7 @@ const ONLY_FROM: Readonly<Record<string, readonly string[]>> = {
   'node:sqlite': ['store'],
   undici: ['registry'],
   'prom-client': ['metrics'],
-  'smol-toml': ['config'],
+  'smol-toml': ['config', 'registry'], // registry: hosts files are TOML
   '@grpc/grpc-js': ['main', 'cri', 'cli', 'gen'],
   protobufjs: ['cri', 'cli', 'gen'],
   long: ['cri', 'cli', 'gen'],

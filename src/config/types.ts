@@ -7,16 +7,6 @@ export interface HandlerConfig {
   path: string;
 }
 
-/** A registry host that is not plain https. */
-export interface RegistryHostConfig {
-  /** HOST[:PORT] as written in references. */
-  host: string;
-  /** Base URLs tried in order before the host itself, e.g. http://127.0.0.1:5000. */
-  mirrors: string[];
-  /** Speak http, not https, to the host itself (loopback hosts do so by default). */
-  plainHttp: boolean;
-}
-
 /** Everything that can be configured. */
 export interface Config {
   socket: string;
@@ -52,7 +42,10 @@ export interface Config {
   };
   images: {
     parallelDownloads: number;
-    registries: RegistryHostConfig[];
+    /** Directory of HOST/hosts.toml. */
+    hostsDir: string;
+    /** Docker’s config.json. */
+    dockerConfig: string;
     /** Globs over NAME:TAG; such images are reported pinned. */
     pinned: string[];
     /** Archives in it are loaded and pinned at start; may be absent. */

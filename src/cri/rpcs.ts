@@ -13,6 +13,7 @@ import { removeImage } from './image/remove-image.ts';
 import { streamImages } from './image/stream-images.ts';
 import { loadImages } from './operator/load-images.ts';
 import { saveImages } from './operator/save-images.ts';
+import { testRegistry } from './operator/test-registry.ts';
 import { watchPulls } from './operator/watch-pulls.ts';
 import { containerStats } from './runtime/container-stats.ts';
 import { containerStatus } from './runtime/container-status.ts';
@@ -88,4 +89,5 @@ export const operatorRpcs: HandlersOf<typeof operatorService> = {
   WatchPulls: watchPulls,
   LoadImages: loadImages,
   SaveImages: saveImages,
+  TestRegistry: testRegistry,
 };

@@ -3,7 +3,7 @@ import type { Reference } from '../registry/index.ts';
 import type { ImageSource } from './source.ts';
 
 export interface Arrival {
-  open: () => ImageSource;
+  open: () => ImageSource | Promise<ImageSource>;
   /** Where its layers come from; those of different origins are different downloads. */
   origin: string;
   /** For metrics: the registry's host, or 'archive'. */

@@ -10,6 +10,7 @@ import {
   formatPlatform,
   hostPlatform,
   type ImageManifest,
+  offeredPlatforms,
   parseManifest,
   platformMatches,
   selectPlatform,
@@ -68,10 +69,7 @@ async function resolveManifest(source: ImageSource, what: string, signal: AbortS
     const document = parseManifest(fetched.bytes, what, fetched.contentType);
     if (document.kind === 'manifest') return { manifest: document, bytes: fetched.bytes, digest: fetched.digest, targetDigest };
     const chosen = selectPlatform(document, host);
-    if (chosen === undefined) {
-      const offered = document.manifests.flatMap((entry) => (entry.platform === undefined ? [] : [formatPlatform(entry.platform)]));
-      throw noPlatform(what, [...new Set(offered)]);
-    }
+    if (chosen === undefined) throw noPlatform(what, offeredPlatforms(document));
     fetched = await source.manifest(chosen.digest, signal);
   }
   throw new RuntimeError('unknown', 'IMAGE_MANIFEST', `the index of ${what} nests deeper than ${INDEX_DEPTH_LIMIT}; rebuild the image`);

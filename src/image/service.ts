@@ -36,6 +36,7 @@ import type {
   PullObserver,
   PullProgress,
   RegistryAuth,
+  RegistryTest,
   SaveRequest,
 } from './types.ts';
 
@@ -88,7 +89,7 @@ class Images implements ImageService {
     this.#scratch = new Scratch(join(root, 'content', 'scratch'));
     this.#layerSource = keptLayers(this.#blobs);
     this.#layers = new LayerStore({ dir: join(root, 'layers'), table: store.table<LayerRecord>('layers'), trash: this.#trash, logger });
-    this.#registry = new RegistryClient(config.registries);
+    this.#registry = new RegistryClient(config);
     this.#layerSet = new LayerSet({
       layers: this.#layers,
       blobs: this.#blobs,
@@ -173,6 +174,12 @@ class Images implements ImageService {
     await this.#freeBlobs(record);
   }
 
+  async testRegistry(text: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<RegistryTest> {
+    const reference = parseReference(text);
+    const both = AbortSignal.any([signal, this.#closing.signal]);
+    return { reference: formatReference(reference), endpoints: await this.#track(this.#registry.test(reference, auth, both)) };
+  }
+
   fsUsage(): ImageFsUsage {
     const { diskBytes, inodes } = this.#layers.usage();
     return { mountpoint: this.#options.root, usedBytes: diskBytes, inodesUsed: inodes };
@@ -239,7 +246,7 @@ class Images implements ImageService {
     { signal, progress }: { signal: AbortSignal; progress: PullProgress },
   ): Promise<LoadedImage & { bytes: number; layersPulled: number; layersShared: number }> {
     const { what, origin } = arrival;
-    const source = arrival.open();
+    const source = await arrival.open();
     const image = await resolveImage(source, what, signal);
     using _quiet = this.#trash.holdOff();
     using cleanUp = new DisposableStack();

@@ -1,5 +1,6 @@
 /** What an image is to the rest of the daemon. */
 import type { DiffId, Digest, ImageId } from '../ids/index.ts';
+import type { EndpointReport } from '../registry/index.ts';
 
 /** Credentials of one pull (api.proto AuthConfig); '' is unset. Secret. */
 export interface RegistryAuth {
@@ -100,6 +101,13 @@ export interface ImageFsUsage {
   inodesUsed: bigint;
 }
 
+/** A test of a registry. */
+export interface RegistryTest {
+  /** Normalized. */
+  reference: string;
+  endpoints: EndpointReport[];
+}
+
 /** Cumulative figures of pulls, for metrics. */
 export interface PullObserver {
   pulled(event: { registry: string; bytes: number; seconds: number; layersPulled: number; layersShared: number }): void;
@@ -121,6 +129,8 @@ export interface ImageService {
   save(request: SaveRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Begins to load what is in the import directory; pulls wait for it from now on. */
   beginImport(): void;
+  /** What every endpoint says that a pull of it could ask, in order, without pulling; throws IMAGE_REFERENCE or CONFIG_INVALID. */
+  testRegistry(reference: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<RegistryTest>;
   fsUsage(): ImageFsUsage;
   /** Pulls under way and the last few ended, newest last. */
   pulls(): PullProgress[];

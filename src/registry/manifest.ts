@@ -88,37 +88,6 @@ export function parseManifest(bytes: Uint8Array, what: string, contentType = '')
   return parseImage(document, fail);
 }
 
-/** The entry of `index` for `host`: the best match, undefined when there is none. */
-export function selectPlatform(index: ImageIndex, host: Platform): Descriptor | undefined {
-  const ranked = index.manifests
-    .map((entry) => ({ entry, rank: entry.platform === undefined ? undefined : rank(entry.platform, host) }))
-    .filter((candidate) => candidate.rank !== undefined);
-  ranked.sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0)); // stable: the first of equals wins
-  const best = ranked[0]?.entry;
-  return best ?? index.manifests.find((entry) => entry.platform === undefined && !FOREIGN.test(entry.mediaType));
-}
-
-/** True when an image built for `platform` runs on `host`. */
-export const platformMatches = (platform: Platform, host: Platform): boolean => rank(platform, host) !== undefined;
-
-/** os/architecture[/variant]. */
-export const formatPlatform = (platform: Platform): string =>
-  [platform.os, platform.architecture, ...(platform.variant === undefined ? [] : [platform.variant])].join('/');
-
-/** This machine. */
-export function hostPlatform(): Platform {
-  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
-  return { os: 'linux', architecture, ...(architecture === 'arm64' ? { variant: 'v8' } : {}) };
-}
-
-/** 0 is exact, 1 an image without a variant; undefined does not run here. */
-function rank(platform: Platform, host: Platform): number | undefined {
-  if (platform.os !== host.os || platform.architecture !== host.architecture) return undefined;
-  if ((platform.variant ?? '') === (host.variant ?? '')) return 0;
-  if (platform.variant === undefined) return 1;
-  return host.variant === undefined && platform.variant === 'v1' ? 0 : undefined; // amd64/v1 is plain amd64
-}
-
 type Fail = (why: string) => RuntimeError;
 
 function parseObject(bytes: Uint8Array, fail: Fail): Record<string, unknown> {

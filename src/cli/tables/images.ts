@@ -67,4 +67,14 @@ export const IMAGES_COMMANDS: readonly Command[] = [
     examples: ['berth image save app:1 db:2 -o images.tar', 'berth image save app:1 | ssh node berth image load'],
     load: () => import('../commands/image-save.ts'),
   },
+  {
+    name: 'registry test',
+    group: 'Images',
+    summary: 'Ask every endpoint that a pull of the image would ask, without pulling',
+    details:
+      'Shows in order who is asked and why, through which proxy, with which TLS certificate, as whom, what it answers, how long that takes, and what a pull would do then. The exit code is 0 when a pull would find the image.',
+    args: [{ name: 'IMAGE' }],
+    flags: [CREDS, output('json')],
+    load: () => import('../commands/registry-test.ts'),
+  },
 ];

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type BuiltImage, buildImage, digestOf } from '../../../hack/lib/image-builder.ts';
 import { mountTmpfs, unmount } from '../../../src/sys/index.ts';
+import { hostsDir, hostsFile } from '../../fixtures/hosts-dir.ts';
 import { openImages, type TestImages } from '../../fixtures/image-service.ts';
 import { startOddRegistry } from '../../fixtures/odd-registry.ts';
 import { freePort } from '../../fixtures/registry.ts';
@@ -135,7 +136,9 @@ t.test('a registry that is down or fails is named with what it said, every endpo
     response.writeHead(503).end('busy');
     return true;
   });
-  const mirrored = openImages(t, { registries: [{ host: failing.host, mirrors: [`http://${dead}`], plainHttp: true }] });
+  const mirrored = openImages(t, {
+    hostsDir: hostsDir(t, { [`${failing.host}/hosts.toml`]: hostsFile(failing.url, [[`http://${dead}`]]) }),
+  });
   await t.rejects(mirrored.service.pull(`${failing.host}/app:1`, undefined, never), {
     reason: 'REGISTRY_UNAVAILABLE',
     message: new RegExp(`http://${dead}: connection refused .*; ${failing.url}: answered 503`),
@@ -160,7 +163,9 @@ t.test('a mirror is asked first, and the host when the mirror has nothing', asyn
   const image = bigImage(1000);
   const empty = await startOddRegistry(t, []);
   const full = await startOddRegistry(t, [image]);
-  const images = openImages(t, { registries: [{ host: 'registry.example', mirrors: [empty.url, `${full.url}/`], plainHttp: false }] });
+  const images = openImages(t, {
+    hostsDir: hostsDir(t, { 'registry.example/hosts.toml': hostsFile('', [[empty.url], [`${full.url}/`]]) }),
+  });
   t.equal(await images.service.pull('registry.example/app:0', undefined, never), image.id);
   t.equal(empty.requests.length, 1, 'what served once is asked first from then on');
 });

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { type ImageIndex, type Platform, parseManifest, platformMatches, selectPlatform } from '../../../src/registry/manifest.ts';
+import { parseManifest } from '../../../src/registry/manifest.ts';
 
 const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
 const OCI = 'application/vnd.oci.image';
@@ -55,36 +55,4 @@ t.test('everything else is refused with words', async (t) => {
   for (const [value, message] of table) {
     t.throws(() => parse(value), { name: 'RuntimeError', reason: 'IMAGE_MANIFEST', message }, String(message));
   }
-});
-
-t.test('the entry that fits the platform best is chosen', async (t) => {
-  const entry = (digit: string, platform?: Platform) => ({
-    mediaType: '',
-    digest: digest(digit),
-    size: 1,
-    ...(platform === undefined ? {} : { platform }),
-  });
-  const index = (...manifests: object[]): ImageIndex => ({ kind: 'index', manifests: manifests as ImageIndex['manifests'] });
-  const amd64: Platform = { os: 'linux', architecture: 'amd64' };
-  const arm64: Platform = { os: 'linux', architecture: 'arm64', variant: 'v8' };
-  const attestation = entry('9', { os: 'unknown', architecture: 'unknown' });
-  t.match(selectPlatform(index(attestation, entry('1', { ...amd64, os: 'windows' }), entry('2', amd64)), amd64), { digest: digest('2') });
-  t.match(
-    selectPlatform(
-      index(entry('1', { ...arm64, variant: 'v7' }), entry('2', { os: 'linux', architecture: 'arm64' }), entry('3', arm64)),
-      arm64,
-    ),
-    {
-      digest: digest('3'),
-    },
-  );
-  t.match(selectPlatform(index(entry('1', { os: 'linux', architecture: 'arm64' })), arm64), { digest: digest('1') });
-  t.match(
-    selectPlatform(index(entry('1', { ...amd64, variant: 'v3' }), entry('2', amd64)), amd64),
-    { digest: digest('2') },
-    'v3 may not run here',
-  );
-  t.equal(selectPlatform(index(entry('1', arm64), attestation), amd64), undefined);
-  t.match(selectPlatform(index(entry('1')), amd64), { digest: digest('1') }, 'one that says nothing may be anything');
-  t.ok(platformMatches({ ...amd64, variant: 'v1' }, amd64));
 });
