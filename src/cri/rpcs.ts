@@ -12,6 +12,7 @@ import { pullImage } from './image/pull-image.ts';
 import { removeImage } from './image/remove-image.ts';
 import { streamImages } from './image/stream-images.ts';
 import { loadImages } from './operator/load-images.ts';
+import { pushImage } from './operator/push-image.ts';
 import { saveImages } from './operator/save-images.ts';
 import { testRegistry } from './operator/test-registry.ts';
 import { watchPulls } from './operator/watch-pulls.ts';
@@ -89,5 +90,6 @@ export const operatorRpcs: HandlersOf<typeof operatorService> = {
   WatchPulls: watchPulls,
   LoadImages: loadImages,
   SaveImages: saveImages,
+  PushImage: pushImage,
   TestRegistry: testRegistry,
 };

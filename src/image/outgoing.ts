@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import type { BlobStore } from '../content/index.ts';
 import { RuntimeError } from '../errors/index.ts';
 import type { DiffId, Digest } from '../ids/index.ts';
-import { type Descriptor, type ImageManifest, type Platform, parseManifest } from '../registry/index.ts';
+import { type Descriptor, type ImageManifest, type Platform, parseManifest, parseReference, tagOf } from '../registry/index.ts';
 import { parseImageConfig } from './image-config.ts';
 import type { ImageRecord } from './types.ts';
 
@@ -69,6 +69,17 @@ export function manifestFor(documents: ImageDocuments, layers: readonly Descript
     }),
   );
   return { bytes, digest: digestOf(bytes), mediaType: OCI_MANIFEST };
+}
+
+/** The image's tag that `word` means; undefined when it was asked for by an id or digest. */
+export function tagAskedFor(record: Readonly<ImageRecord>, word: string): string | undefined {
+  try {
+    const reference = parseReference(word);
+    const tag = reference.digest === undefined ? tagOf(reference) : undefined;
+    return tag !== undefined && record.repoTags.includes(tag) ? tag : undefined;
+  } catch {
+    return undefined; // an id, which find() understood
+  }
 }
 
 async function readVerified(blobs: BlobStore, digest: Digest, what: string): Promise<Buffer> {

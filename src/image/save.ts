@@ -7,10 +7,9 @@
 import { type OutgoingLayer, type OutgoingOciImage, type Scratch, writeDockerArchive, writeOciArchive } from '../archive/index.ts';
 import type { BlobStore } from '../content/index.ts';
 import { RuntimeError } from '../errors/index.ts';
-import { parseReference, tagOf } from '../registry/index.ts';
 import type { Catalog } from './catalog.ts';
 import type { LayerBlob, LayerSource } from './layer-source.ts';
-import { type ImageDocuments, manifestFor, readDocuments } from './outgoing.ts';
+import { type ImageDocuments, manifestFor, readDocuments, tagAskedFor } from './outgoing.ts';
 import { type OutgoingBlob, openAsIs, openPlain } from './outgoing-layer.ts';
 import type { ImageRecord, SaveRequest } from './types.ts';
 
@@ -58,16 +57,6 @@ function choose(catalog: Pick<Catalog, 'find'>, words: readonly string[]): Map<R
     chosen.set(record, [...new Set([...(chosen.get(record) ?? []), ...tags])]);
   }
   return chosen;
-}
-
-function tagAskedFor(record: Readonly<ImageRecord>, word: string): string | undefined {
-  try {
-    const reference = parseReference(word);
-    const tag = reference.digest === undefined ? tagOf(reference) : undefined;
-    return tag !== undefined && record.repoTags.includes(tag) ? tag : undefined;
-  } catch {
-    return undefined; // an id, which find() understood
-  }
 }
 
 /** The blobs of an image's layers; one that images share is opened once. */

@@ -26,7 +26,8 @@ import { keptLayers, type LayerSource } from './layer-source.ts';
 import { loadArchive } from './load.ts';
 import { ProgressBoard } from './progress.ts';
 import { type ResolvedImage, resolveImage } from './pull.ts';
-import { saveImages } from './save.ts';
+import { type PushParts, pushImage } from './push.ts';
+import { type SaveParts, saveImages } from './save.ts';
 import type {
   ImageFsUsage,
   ImageRecord,
@@ -35,6 +36,8 @@ import type {
   LoadRequest,
   PullObserver,
   PullProgress,
+  PushedImage,
+  PushRequest,
   RegistryAuth,
   RegistryTest,
   SaveRequest,
@@ -143,14 +146,26 @@ class Images implements ImageService {
   }
 
   save(request: SaveRequest, signal: AbortSignal): AsyncIterable<Uint8Array> {
-    const parts = {
+    return saveImages(this.#outgoing(), request, AbortSignal.any([signal, this.#closing.signal]));
+  }
+
+  async push(request: PushRequest, signal: AbortSignal): Promise<PushedImage> {
+    const openPush: PushParts['openPush'] = (reference, auth) => this.#registry.openPush(reference, auth);
+    const both = AbortSignal.any([signal, this.#closing.signal]);
+    const pushed = await this.#track(pushImage({ ...this.#outgoing(), openPush }, request, both));
+    this.#options.logger.info({ image: request.image, ...pushed }, 'image pushed');
+    return pushed;
+  }
+
+  /** What sending images on works with. */
+  #outgoing(): SaveParts {
+    return {
       catalog: this.#catalog,
       blobs: this.#blobs,
       layers: this.#layerSource,
       scratch: this.#scratch,
-      use: (record: Readonly<ImageRecord>) => this.#use(record),
+      use: (record) => this.#use(record),
     };
-    return saveImages(parts, request, AbortSignal.any([signal, this.#closing.signal]));
   }
 
   beginImport(): void {

@@ -73,6 +73,24 @@ export interface SaveRequest {
   format: 'oci' | 'docker';
 }
 
+/** An image to send to a registry. */
+export interface PushRequest {
+  /** Name or id. */
+  image: string;
+  /** HOST/NAME[:TAG]; '' is the name itself. */
+  target: string;
+  auth: RegistryAuth | undefined;
+}
+
+/** What a push did. */
+export interface PushedImage {
+  /** HOST/NAME@DIGEST */
+  name: string;
+  /** Of blobs that were sent, and of those the registry had. */
+  bytesSent: number;
+  bytesPresent: number;
+}
+
 /** Progress of one layer of a pull under way. */
 export interface LayerProgress {
   digest: string;
@@ -127,6 +145,8 @@ export interface ImageService {
   load(request: LoadRequest, signal: AbortSignal): Promise<LoadedImage[]>;
   /** The archive of images, in pieces. Throws IMAGE_NOT_FOUND, IMAGE_LAYER_UNAVAILABLE. */
   save(request: SaveRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Sends an image to a registry. Throws IMAGE_NOT_FOUND, IMAGE_LAYER_UNAVAILABLE and what the registry says. */
+  push(request: PushRequest, signal: AbortSignal): Promise<PushedImage>;
   /** Begins to load what is in the import directory; pulls wait for it from now on. */
   beginImport(): void;
   /** What every endpoint says that a pull of it could ask, in order, without pulling; throws IMAGE_REFERENCE or CONFIG_INVALID. */

@@ -22,7 +22,6 @@ export async function run({ command, args, flags, terminal }: Invocation): Promi
   const chunks = archive(client, { images: [...args], format }, interrupt.signal);
   if (given === '-') await toOutput(chunks, terminal);
   else await toFile(chunks, given);
-  if (interrupt.signal.aborted) throw interrupt.signal.reason;
   return 0;
 }
 

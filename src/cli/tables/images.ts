@@ -68,6 +68,17 @@ export const IMAGES_COMMANDS: readonly Command[] = [
     load: () => import('../commands/image-save.ts'),
   },
   {
+    name: 'image push',
+    group: 'Images',
+    summary: 'Send an image to a registry',
+    details:
+      'Without TARGET it goes to where its name says. Blobs that the registry has are not sent again; a layer that the node has as a plain tar only is compressed first, which makes a new manifest and keeps the image’s id. Prints the name with the digest the image has there.',
+    args: [{ name: 'IMAGE' }, { name: 'TARGET', optional: true }],
+    flags: [CREDS],
+    examples: ['berth image push app:1 registry.example/team/app:1'],
+    load: () => import('../commands/image-push.ts'),
+  },
+  {
     name: 'registry test',
     group: 'Images',
     summary: 'Ask every endpoint that a pull of the image would ask, without pulling',
