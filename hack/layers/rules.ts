@@ -15,7 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['main'],
   ['cri', 'metrics', 'streaming', 'cli'],
   ['sandbox', 'container', 'image', 'stats'],
-  ['runtime', 'network', 'snapshot', 'content', 'registry', 'cgroup', 'security', 'store', 'events'],
+  ['runtime', 'network', 'snapshot', 'content', 'archive', 'registry', 'cgroup', 'security', 'store', 'events'],
   ['sys'],
   ['errors', 'log', 'async', 'ids', 'config', 'gen', 'tar'],
 ];

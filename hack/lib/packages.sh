@@ -31,6 +31,8 @@ PACKAGES_TEST='
 containernetworking-plugins /usr/lib/cni/bridge are the CNI plugins that the network tests run
 skopeo skopeo is the other implementation that image tests compare with
 umoci umoci is the other implementation that unpack tests compare with
+buildah buildah builds an image that the load tests run
+zstd zstd compresses archives for the load tests
 shellcheck shellcheck checks the shell scripts
 procps ps lists processes for the leak check
 '

@@ -60,6 +60,12 @@ export interface Terminal {
   readonly isTty: boolean;
   /** Is `out` one? */
   readonly isOutTty: boolean;
+  /** Is standard input one? */
+  readonly isInTty: boolean;
+  /** Standard input. */
+  readonly input: AsyncIterable<Uint8Array>;
+  /** Resolves when the reader of `out` has taken enough to be given more. */
+  drained(): Promise<void>;
   /** Size of it now. */
   readonly columns: number;
   readonly rows: number;

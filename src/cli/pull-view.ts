@@ -122,13 +122,15 @@ export class PullView {
   readonly #given: string;
   readonly #picture = new Picture();
   readonly #told = new Set<string>();
-  readonly #sinceMs = Date.now();
+  readonly #sinceMs: number;
   /** Start of the pull that is shown, which tells it from earlier ones of the same reference. */
   #shown: Long | undefined;
 
-  constructor(terminal: Terminal, given: string) {
+  /** Shows pulls of `given` that are under way or begin after `sinceMs`. */
+  constructor(terminal: Terminal, given: string, sinceMs = Date.now()) {
     this.#terminal = terminal;
     this.#given = given;
+    this.#sinceMs = sinceMs;
   }
 
   /** Shows the newest state of the watched pull; others, and those that had ended before, are ignored. */

@@ -4,6 +4,7 @@
  * 1 failed, 2 the command line was not understood; exec, doctor and
  * run --attach have codes of their own besides.
  */
+import { once } from 'node:events';
 import { nearest } from '../config/index.ts';
 import { parseArgs } from './args.ts';
 import { type Command, type FlagValues, type Terminal, UsageError } from './command.ts';
@@ -106,6 +107,15 @@ function processTerminal(): Terminal {
   return {
     out: (data) => void stdout.write(data),
     err: (data) => void stderr.write(data),
+    get isInTty() {
+      return process.stdin.isTTY === true;
+    },
+    get input() {
+      return process.stdin;
+    },
+    async drained() {
+      if (stdout.writableNeedDrain) await once(stdout, 'drain');
+    },
     isTty: isTty(stderr),
     isOutTty: isTty(stdout),
     get columns() {

@@ -200,6 +200,11 @@ export const SCHEMA: Schema<Config> = {
         of: 'globs such as "registry.k8s.io/pause:*"',
         test: (glob) => glob !== '',
       }),
+      importDir: path({
+        default: '/var/lib/berth/import',
+        summary:
+          'Archives of images (*.tar, *.tar.gz, *.tgz, *.tar.zst, OCI layout directories) that are loaded and pinned at start, in order of their names; it need not exist. An image removed later comes back with the next start.',
+      }),
     },
   },
   metrics: {

@@ -54,6 +54,8 @@ export interface Config {
     stallWindowMs: number;
     /** Globs over NAME:TAG; such images are reported pinned. */
     pinned: string[];
+    /** Archives in it are loaded and pinned at start; may be absent. */
+    importDir: string;
   };
   metrics: {
     /** HOST:PORT; '' turns it off. */

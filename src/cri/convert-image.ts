@@ -44,6 +44,13 @@ export function authFromWire(wire: cri.AuthConfig | null): RegistryAuth | undefi
   return secrets.every((secret) => secret === '') ? undefined : auth;
 }
 
+/** Credentials of the operator's calls; without a user there are none. */
+export function credentialsFromWire(wire: operator.Credentials | null): RegistryAuth | undefined {
+  if (wire === null || wire.username === '') return undefined;
+  const { username, password } = wire;
+  return { username, password, auth: '', serverAddress: '', identityToken: '', registryToken: '' };
+}
+
 /** FilesystemUsage of the image store. */
 export function fsUsageToWire(usage: ImageFsUsage, nowNs: bigint): cri.FilesystemUsageInit {
   return {

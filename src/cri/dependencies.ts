@@ -29,7 +29,7 @@ export interface CriDependencies {
   readonly containers: ContainerService;
   readonly images: Pick<
     ImageService,
-    'pull' | 'find' | 'list' | 'remove' | 'testRegistry' | 'fsUsage' | 'check' | 'pulls' | 'pullsChanged'
+    'pull' | 'find' | 'list' | 'remove' | 'testRegistry' | 'fsUsage' | 'check' | 'load' | 'save' | 'push' | 'pulls' | 'pullsChanged'
   >;
   readonly sampler: Pick<Sampler, 'sample' | 'sandbox' | 'container'>;
   readonly network: Pick<PodNetwork, 'status' | 'setPodCidr'>;

@@ -12,6 +12,9 @@ import { pullImage } from './image/pull-image.ts';
 import { removeImage } from './image/remove-image.ts';
 import { streamImages } from './image/stream-images.ts';
 import { checkImages } from './operator/check-images.ts';
+import { loadImages } from './operator/load-images.ts';
+import { pushImage } from './operator/push-image.ts';
+import { saveImages } from './operator/save-images.ts';
 import { testRegistry } from './operator/test-registry.ts';
 import { watchPulls } from './operator/watch-pulls.ts';
 import { containerStats } from './runtime/container-stats.ts';
@@ -86,6 +89,9 @@ export const imageRpcs: HandlersOf<typeof imageService> = {
 /** berth.v1.Operator */
 export const operatorRpcs: HandlersOf<typeof operatorService> = {
   WatchPulls: watchPulls,
+  LoadImages: loadImages,
+  SaveImages: saveImages,
+  PushImage: pushImage,
   TestRegistry: testRegistry,
   CheckImages: checkImages,
 };

@@ -150,6 +150,14 @@ export const REASONS = {
     action: 'pull again; if it stays, the registry or a proxy is broken',
   },
   IMAGE_LAYER: { meaning: 'A layer cannot be unpacked.', action: 'rebuild the image; the message names the entry' },
+  IMAGE_ARCHIVE: {
+    meaning: 'A file or directory of images cannot be read, or is not what it claims to be.',
+    action: 'make or copy the archive again; the message names the member',
+  },
+  IMAGE_LAYER_UNAVAILABLE: {
+    meaning: 'A layer of the image is on the node unpacked only, and its archive cannot be made again.',
+    action: 'set images.keep_blobs and pull the image again',
+  },
   REGISTRY_UNAVAILABLE: { meaning: 'The registry cannot be reached or fails.', action: 'check the endpoints the message lists' },
   PULL_STALLED: { meaning: 'A download delivered too little for too long.', action: 'check the path to the registry' },
   // configuration

@@ -13,13 +13,15 @@ import type { DiffId } from '../ids/index.ts';
 import type { Descriptor } from '../registry/index.ts';
 import { type LayerStore, type Staging, TailProgress, type UnpackResult, unpackLayer } from '../snapshot/index.ts';
 import type { LiveLayer } from './progress.ts';
-import type { ImageSource } from './source.ts';
+import type { BlobContent, ImageSource } from './source.ts';
 import type { TransferEvent } from './types.ts';
 
 /** The parts it works with, the same for every layer. */
 export interface LayerPullParts {
   layers: LayerStore;
   parts: PartStore;
+  /** Takes the compressed blob of a published layer, a file that may be moved; undefined where they are not kept. */
+  keepBlob: ((layer: Descriptor, path: string) => Promise<void>) | undefined;
   /** Bounds the downloads of all pulls together. */
   downloads: Limiter;
   policy: TransferPolicy;
@@ -34,6 +36,7 @@ export interface LayerPull {
   host: string;
   layer: Descriptor;
   diffId: DiffId;
+  content: BlobContent;
   /** Names the image in errors. */
   what: string;
   progress: LiveLayer;
@@ -98,7 +101,9 @@ async function pullOnce(parts: LayerPullParts, pull: LayerPull, attempt: Attempt
       begun.resolve();
       return downloadLayer(parts, pull, { attempt, tail, signal });
     }, signal);
-    const unpacking = begun.promise.then(() => timedUnpack(parts, { part: attempt.part.path, progress: tail, dir: staging.dir, signal }));
+    const unpacking = begun.promise.then(() =>
+      timedUnpack(parts, { part: attempt.part.path, progress: tail, dir: staging.dir, signal, ...placed(pull) }),
+    );
     downloading.catch(fail);
     unpacking.catch((error: unknown) => {
       // A broken layer may have been broken on its way: the download's digest will tell, so that goes on.
@@ -109,6 +114,7 @@ async function pullOnce(parts: LayerPullParts, pull: LayerPull, attempt: Attempt
     if (failure !== undefined) throw failure.error;
     if (unpacked.status === 'rejected') throw ofImage(unpacked.reason, pull);
     publish(parts, pull, { staging, content: unpacked.value });
+    await parts.keepBlob?.(pull.layer, attempt.part.path);
   } finally {
     tail.abandon();
     const unpackedBytes = tail.unpackedBytes;
@@ -157,7 +163,7 @@ async function downloadLayer(
   } catch (error) {
     attempt.wrong = isRuntimeError(error, 'IMAGE_DIGEST');
     tail.abandon();
-    throw error;
+    throw pull.source.explain?.(layer, error) ?? error;
   }
 }
 
@@ -194,13 +200,19 @@ function transferObserver(
 
 function publish(parts: LayerPullParts, pull: LayerPull, unpacked: { staging: Staging; content: UnpackResult }): void {
   const { diffId } = unpacked.content;
-  if (diffId !== pull.diffId) {
+  const isLayer = pull.content.kind === 'layer';
+  if (isLayer && diffId !== pull.diffId) {
     const message = `layer ${pull.layer.digest} of ${pull.what} is not what the image’s config says: its content has the digest ${diffId}, not ${pull.diffId}; rebuild the image`;
     throw new RuntimeError('unknown', 'IMAGE_DIGEST', message);
   }
-  parts.layers.publish(pull.diffId, unpacked.staging, unpacked.content);
+  parts.layers.publish(pull.diffId, unpacked.staging, { ...unpacked.content, ...(isLayer ? {} : { tarDigest: diffId as DiffId }) }); // the worker's own digest
   pull.progress.state = 'done';
   parts.changed();
+}
+
+/** A blob that is a file goes where its name says. */
+function placed({ content, layer }: LayerPull): Pick<Parameters<typeof unpackLayer>[0], 'file'> {
+  return content.kind === 'file' ? { file: { name: content.name, size: layer.size } } : {};
 }
 
 /** A layer's error, saying which layer of which image. */

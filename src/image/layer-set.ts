@@ -10,10 +10,9 @@
 import { abortError, SingleFlight } from '../async/index.ts';
 import { isRuntimeError, type Reason } from '../errors/index.ts';
 import type { DiffId } from '../ids/index.ts';
-import type { Descriptor } from '../registry/index.ts';
 import { type LayerPullParts, pullLayer } from './layer-pull.ts';
 import { LiveLayer } from './progress.ts';
-import type { ImageSource } from './source.ts';
+import type { ImageSource, WantedLayer } from './source.ts';
 
 /** The layers of one pull. */
 export interface LayerRequest {
@@ -22,7 +21,7 @@ export interface LayerRequest {
   host: string;
   /** Repository and credentials: requests of equal origin are answered alike. Secret only as a hash. */
   origin: string;
-  layers: readonly { descriptor: Descriptor; diffId: DiffId }[];
+  layers: readonly WantedLayer[];
   what: string;
   signal: AbortSignal;
   /** Takes the entries to show, one a layer; they may be exchanged later on. */
@@ -46,11 +45,9 @@ interface Flight {
   ended: Promise<unknown>;
 }
 
-interface Wanted {
+interface Wanted extends WantedLayer {
   key: string;
   at: number;
-  descriptor: Descriptor;
-  diffId: DiffId;
 }
 
 /** Failures of the node or of the layer itself: no other source would do better. */
@@ -93,9 +90,9 @@ export class LayerSet {
   async fetch(request: LayerRequest): Promise<LayerOutcome> {
     const unique = [...new Map(request.layers.map((layer) => [layer.diffId, layer])).values()];
     const shown = unique.map(({ descriptor, diffId }) => new LiveLayer(descriptor, this.#isPresent(diffId) ? 'shared' : 'waiting'));
-    const missing = unique.flatMap(({ descriptor, diffId }, at): Wanted[] => {
-      const key = `${descriptor.digest} ${descriptor.size} ${diffId}`;
-      return shown[at]?.state === 'shared' ? [] : [{ key, at, descriptor, diffId }];
+    const missing = unique.flatMap((layer, at): Wanted[] => {
+      const key = `${layer.descriptor.digest} ${layer.descriptor.size} ${layer.diffId}`;
+      return shown[at]?.state === 'shared' ? [] : [{ ...layer, key, at }];
     });
     request.show(shown);
     const controller = new AbortController();
@@ -149,10 +146,10 @@ export class LayerSet {
     return false;
   }
 
-  #launch(request: LayerRequest, { key, descriptor, diffId }: Wanted, progress: LiveLayer): Promise<void> {
+  #launch(request: LayerRequest, { key, descriptor, diffId, content }: Wanted, progress: LiveLayer): Promise<void> {
     const { source, host, origin, what, signal } = request;
     const before = this.#live.get(key)?.ended; // its callers have left; what it has downloaded is about to be free
-    const pull = { source, host, layer: descriptor, diffId, what, progress, signal };
+    const pull = { source, host, layer: descriptor, diffId, content, what, progress, signal };
     const running = Promise.resolve(before)
       .then(() => pullLayer(this.#parts, pull))
       .finally(() => {

@@ -9,12 +9,10 @@ import {
   type ArtifactManifest,
   candidatesFor,
   formatPlatform,
-  formatReference,
   hostPlatform,
   type ImageManifest,
   parseManifest,
   platformMatches,
-  type Reference,
 } from '../registry/index.ts';
 import { artifactLayers, NO_CONFIG } from './artifact.ts';
 import { type ParsedConfig, parseImageConfig } from './image-config.ts';
@@ -45,9 +43,8 @@ export interface ResolvedImage {
   layers: WantedLayer[];
 }
 
-/** Fetches and checks the documents of an image. */
-export async function resolveImage(source: ImageSource, reference: Reference, signal: AbortSignal): Promise<ResolvedImage> {
-  const what = `image ${formatReference(reference)}`;
+/** Fetches and checks the documents of an image; `what` names it in errors. */
+export async function resolveImage(source: ImageSource, what: string, signal: AbortSignal): Promise<ResolvedImage> {
   const { manifest, bytes, digest, targetDigest } = await resolveManifest(source, what, signal);
   const documents = { manifestBytes: bytes, manifestDigest: digest, targetDigest };
   if (manifest.kind === 'artifact') {

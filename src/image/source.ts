@@ -11,7 +11,10 @@ import type { Descriptor, RegistrySession } from '../registry/index.ts';
  * small blob whole, a layer as a stream from an offset on. What is answered
  * for a digest has that digest, except a stream, whose reader checks it.
  */
-export type ImageSource = Pick<RegistrySession, 'manifest' | 'smallBlob' | 'blob'>;
+export type ImageSource = Pick<RegistrySession, 'manifest' | 'smallBlob' | 'blob'> & {
+  /** The error of a layer's transfer in the source's own words. */
+  explain?(layer: Descriptor, error: unknown): unknown;
+};
 
 /** What the blob of a layer holds. */
 export type BlobContent =

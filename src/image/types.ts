@@ -42,10 +42,57 @@ export interface ImageRecord {
   layers: DiffId[];
   /** Digest of the manifest it was pulled by. */
   manifestDigest: Digest;
+  /** Digests of that manifest's layers, kept or not; lowest first. */
+  layerBlobs: Digest[];
   pulledAtNs: bigint;
+  /** Pinned whatever its tags are, until it is removed: it was loaded so. */
+  keep?: true;
+  /** `keep`, or by a glob of the configuration. */
   pinned: boolean;
   /** Set for an OCI artifact, from which no container can run. */
   artifactType?: string;
+}
+
+/** An archive to load. */
+export interface LoadRequest {
+  /** Absolute path on the node. */
+  path: string;
+  /** Keep the images from being collected. */
+  pin: boolean;
+  /** For the image that carries none; '' for no name. */
+  name: string;
+}
+
+/** An image that an archive brought. */
+export interface LoadedImage {
+  id: ImageId;
+  /** Tags and digest names the archive gave it. */
+  names: string[];
+}
+
+/** Images to write into one archive. */
+export interface SaveRequest {
+  /** Names or ids. */
+  images: readonly string[];
+  format: 'oci' | 'docker';
+}
+
+/** An image to send to a registry. */
+export interface PushRequest {
+  /** Name or id. */
+  image: string;
+  /** HOST/NAME[:TAG]; '' is the name itself. */
+  target: string;
+  auth: RegistryAuth | undefined;
+}
+
+/** What a push did. */
+export interface PushedImage {
+  /** HOST/NAME@DIGEST */
+  name: string;
+  /** Of blobs that were sent, and of those the registry had. */
+  bytesSent: number;
+  bytesPresent: number;
 }
 
 /** Progress of one layer of a pull under way. */
@@ -160,6 +207,14 @@ export interface ImageService {
   remove(reference: string): Promise<void>;
   /** Verifies layers, reading all of them. */
   check(request: CheckRequest, signal: AbortSignal): AsyncGenerator<CheckStep>;
+  /** Brings the images of an archive; those before a broken one stay. Throws IMAGE_ARCHIVE and what a pull does. */
+  load(request: LoadRequest, signal: AbortSignal): Promise<LoadedImage[]>;
+  /** The archive of images, in pieces. Throws IMAGE_NOT_FOUND, IMAGE_LAYER_UNAVAILABLE. */
+  save(request: SaveRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Sends an image to a registry. Throws IMAGE_NOT_FOUND, IMAGE_LAYER_UNAVAILABLE and what the registry says. */
+  push(request: PushRequest, signal: AbortSignal): Promise<PushedImage>;
+  /** Begins to load what is in the import directory; pulls wait for it from now on. */
+  beginImport(): void;
   /** What every endpoint says that a pull of it could ask, in order, without pulling; throws IMAGE_REFERENCE or CONFIG_INVALID. */
   testRegistry(reference: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<RegistryTest>;
   fsUsage(): ImageFsUsage;

@@ -5,9 +5,10 @@ export {
   type ArtifactManifest,
   type Descriptor,
   type ImageManifest,
+  type Platform,
   parseManifest,
 } from './manifest.ts';
-export { candidatesFor, formatPlatform, hostPlatform, offeredPlatforms, platformMatches } from './platform.ts';
+export { candidatesFor, formatPlatform, hostPlatform, platformMatches } from './platform.ts';
 export type { EndpointReport } from './probe.ts';
 export type { BlobSource, PushSession } from './push.ts';
 export { digestNameOf, formatReference, nameOf, parseReference, type Reference, tagOf } from './reference.ts';

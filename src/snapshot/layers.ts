@@ -43,6 +43,8 @@ export interface LayerRecord {
   bootId: string;
   /** It is certainly on disk. */
   durable: boolean;
+  /** Bytes of its tar. */
+  tarBytes: number;
   /** Digest of its tar where that is not its key. */
   tarDigest?: Digest;
   /** It was found not to be what was unpacked. */
@@ -53,6 +55,8 @@ export interface LayerRecord {
 
 /** What was unpacked, and how its tar is verified. */
 export interface PublishedContent extends LayerContent {
+  /** Bytes of its tar. */
+  tarBytes: number;
   /** Digest of its tar, when that is not its key. */
   tarDigest?: Digest;
 }
@@ -149,6 +153,7 @@ export class LayerStore {
       opaqueRoot: content.opaqueRoot,
       bootId: bootId(),
       durable: false,
+      tarBytes: content.tarBytes,
       ...(content.tarDigest === undefined ? {} : { tarDigest: content.tarDigest }),
       ...(retired.length === 0 ? {} : { retired }),
     };
@@ -215,7 +220,13 @@ export class LayerStore {
     const diffId = made.digest as DiffId; // the worker's own digest
     onFound(diffId);
     const size = { sizeBytes: 0, diskBytes: made.directories * DIRECTORY_BYTES, inodes: made.directories };
-    this.publish(diffId, staging, { ...size, implied: [], opaqueRoot: false, tarDigest: made.tarDigest as Digest }); // the worker's own digest
+    this.publish(diffId, staging, {
+      ...size,
+      implied: [],
+      opaqueRoot: false,
+      tarBytes: made.tarBytes,
+      tarDigest: made.tarDigest as Digest,
+    }); // the worker's own digest
     return diffId;
   }
 

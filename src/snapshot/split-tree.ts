@@ -13,8 +13,8 @@ import { xattrsOf } from './xattrs.ts';
 const READ_BYTES = 256 * 1024;
 const NS_PER_S = 1_000_000_000n;
 
-/** Writes the split beside `dir` and returns the digest of the tar it stands for. Directories, files and symlinks only. */
-export function splitTree(dir: string): string {
+/** Writes the split beside `dir` and returns digest and length of the tar it stands for. Directories, files and symlinks only. */
+export function splitTree(dir: string): { digest: string; tarBytes: number } {
   using split = new SplitWriter(stagedSplit(dir));
   const tree = new TreeSplitter(split);
   tree.enter(Buffer.from(dir), '');
@@ -24,6 +24,7 @@ export function splitTree(dir: string): string {
 class TreeSplitter {
   readonly #split: SplitWriter;
   readonly #hash: Hash = createHash('sha256');
+  #tarBytes = 0;
   readonly #buffer = Buffer.alloc(READ_BYTES);
   /** First name of each file that has several. */
   readonly #linked = new Map<bigint, string>();
@@ -46,10 +47,10 @@ class TreeSplitter {
     for (const name of names) this.enter(Buffer.concat([full, Buffer.from(`/${name}`, 'latin1')]), path === '' ? name : `${path}/${name}`);
   }
 
-  finish(): string {
+  finish(): { digest: string; tarBytes: number } {
     this.#raw(endOfArchive());
     this.#split.finish();
-    return `sha256:${this.#hash.digest('hex')}`;
+    return { digest: `sha256:${this.#hash.digest('hex')}`, tarBytes: this.#tarBytes };
   }
 
   #memberOf(full: Buffer, path: string, stat: BigIntStats): Member {
@@ -77,7 +78,7 @@ class TreeSplitter {
     try {
       for (let read = readSync(fd, this.#buffer); read > 0; read = readSync(fd, this.#buffer)) {
         const piece = this.#buffer.subarray(0, read);
-        this.#hash.update(piece);
+        this.#count(piece);
         this.#split.content(piece);
       }
     } finally {
@@ -87,8 +88,13 @@ class TreeSplitter {
   }
 
   #raw(bytes: Buffer): void {
-    this.#hash.update(bytes);
+    this.#count(bytes);
     this.#split.raw(bytes);
+  }
+
+  #count(bytes: Buffer): void {
+    this.#hash.update(bytes);
+    this.#tarBytes += bytes.length;
   }
 }
 

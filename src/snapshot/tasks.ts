@@ -30,6 +30,8 @@ export type Task =
 /** What was unpacked, and the digest of the tar. */
 export interface UnpackResult extends LayerContent {
   diffId: string;
+  /** Bytes of the tar. */
+  tarBytes: number;
 }
 
 /** Bytes and inodes on disk. */
@@ -44,7 +46,7 @@ export interface TaskResults {
   /** One sentence a damaged file. */
   verify: string[];
   assemble: undefined;
-  fixup: { digest: string; tarDigest: string; directories: number } | undefined;
+  fixup: { digest: string; tarDigest: string; tarBytes: number; directories: number } | undefined;
   usage: Usage;
   remove: undefined;
 }

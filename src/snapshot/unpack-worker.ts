@@ -25,14 +25,16 @@ async function unpack(task: Task & { kind: 'unpack' }): Promise<UnpackResult> {
   using split = new SplitWriter(stagedSplit(task.dir));
   const walker = new TarWalker(splitting(writer, split));
   const hash = createHash('sha256');
+  let tarBytes = 0;
   for await (const chunk of inflate(tail(task.part, task.progress))) {
     hash.update(chunk);
     walker.push(chunk);
+    tarBytes += chunk.length;
     reportUnpacked(task.progress, chunk.length);
   }
   walker.finish();
   split.finish();
-  return { ...writer.finish(), diffId: `sha256:${hash.digest('hex')}` };
+  return { ...writer.finish(), diffId: `sha256:${hash.digest('hex')}`, tarBytes };
 }
 
 /** The blob as a file of its own: a member that no archive had. */
@@ -42,7 +44,8 @@ async function place(task: Task & { kind: 'unpack' }, { name, size }: PlacedFile
   for await (const chunk of tail(task.part, task.progress)) writer.data(chunk);
   writer.end();
   const content = writer.finish();
-  return { ...content, implied: [], diffId: splitTree(task.dir) };
+  const { digest, tarBytes } = splitTree(task.dir);
+  return { ...content, implied: [], diffId: digest, tarBytes };
 }
 
 /** The writer, with everything that goes by recorded. */
@@ -61,7 +64,9 @@ const splitting = (writer: LayerWriter, split: SplitWriter): TarSink => ({
 
 function fixup(task: Task & { kind: 'fixup' }): TaskResults['fixup'] {
   const made = makeFixup(task.layers, task.dir);
-  return made === undefined ? undefined : { ...made, tarDigest: splitTree(task.dir) };
+  if (made === undefined) return undefined;
+  const { digest: tarDigest, tarBytes } = splitTree(task.dir);
+  return { ...made, tarDigest, tarBytes };
 }
 
 async function perform(task: Task): Promise<TaskResults[Task['kind']]> {

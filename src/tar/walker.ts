@@ -97,6 +97,20 @@ export class TarWalker {
     }
   }
 
+  /** True behind the end mark. */
+  get ended(): boolean {
+    return this.#state === 'ended';
+  }
+
+  /** Passes over what is left of the present member's data: the next push begins behind it. Answers the bytes left out, 0 between members. */
+  skip(): number {
+    if (this.#state !== 'data') return 0;
+    const bytes = this.#remaining;
+    this.#remaining = 0;
+    this.#endPart();
+    return bytes;
+  }
+
   /** The stream has ended. Throws IMAGE_LAYER when that was in the middle of a member. */
   finish(): void {
     const whole = this.#state === 'ended' || (this.#state === 'header' && this.#blockFill === 0);

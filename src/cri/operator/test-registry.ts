@@ -1,8 +1,8 @@
 /** TestRegistry: what a pull would meet, endpoint by endpoint. Credentials are passed on and never logged. */
 import type { operator } from '../../gen/index.ts';
-import type { RegistryAuth } from '../../image/index.ts';
 import type { EndpointReport } from '../../registry/index.ts';
 import type { CallContext } from '../call.ts';
+import { credentialsFromWire } from '../convert-image.ts';
 import type { CriDependencies } from '../dependencies.ts';
 import { toInt64 } from '../int64.ts';
 
@@ -12,14 +12,8 @@ export async function testRegistry(
   request: operator.TestRegistryRequest,
   call: CallContext,
 ): Promise<operator.TestRegistryResponseInit> {
-  const { reference, endpoints } = await deps.images.testRegistry(request.image, authOf(request.credentials), call.signal);
+  const { reference, endpoints } = await deps.images.testRegistry(request.image, credentialsFromWire(request.credentials), call.signal);
   return { reference, endpoints: endpoints.map(reportToWire) };
-}
-
-function authOf(wire: operator.Credentials | null): RegistryAuth | undefined {
-  if (wire === null || wire.username === '') return undefined;
-  const { username, password } = wire;
-  return { username, password, auth: '', serverAddress: '', identityToken: '', registryToken: '' };
 }
 
 function reportToWire(report: EndpointReport): operator.EndpointReportInit {

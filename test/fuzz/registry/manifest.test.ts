@@ -9,7 +9,6 @@ import { isRuntimeError } from '../../../src/errors/index.ts';
 import { type Digest, isDigest } from '../../../src/ids/index.ts';
 import { resolveImage } from '../../../src/image/pull.ts';
 import type { ImageSource } from '../../../src/image/source.ts';
-import { parseReference } from '../../../src/registry/index.ts';
 import { type Descriptor, type ImageIndex, parseManifest } from '../../../src/registry/manifest.ts';
 import { candidatesFor, formatPlatform, hostPlatform } from '../../../src/registry/platform.ts';
 import { refusal } from '../../fixtures/fuzz/errors.ts';
@@ -190,7 +189,6 @@ function source(random: Random): ImageSource {
 }
 
 t.test('an image of odd documents resolves to a whole one, or not at all', async (t) => {
-  const reference = parseReference('example.org/odd');
   const outcomes = new Set<string>();
   await property(t, {
     name: 'resolve',
@@ -198,7 +196,7 @@ t.test('an image of odd documents resolves to a whole one, or not at all', async
     generate: source,
     async check(from) {
       try {
-        const image = await resolveImage(from, reference, new AbortController().signal);
+        const image = await resolveImage(from, 'image example.org/odd', new AbortController().signal);
         assert(isDigest(image.id) && isDigest(image.manifestDigest) && isDigest(image.targetDigest));
         for (const { descriptor, diffId } of image.layers) {
           checkDescriptor(descriptor);

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Digest } from '../../../src/ids/index.ts';
-import { Catalog, type PulledImage } from '../../../src/image/catalog.ts';
+import { Catalog, namesOf, type PulledImage } from '../../../src/image/catalog.ts';
 import { parseReference } from '../../../src/registry/index.ts';
 import { openStore } from '../../../src/store/index.ts';
 import { anImage } from '../../fixtures/container-spec.ts';
@@ -13,9 +13,9 @@ const image = (id: string, reference: string): PulledImage => ({
   config,
   layers: [digest(`aa${id}`)],
   manifestDigest: digest(`bb${id}`),
-  targetDigest: digest(`cc${id}`),
+  layerBlobs: [],
   pulledAtNs: 0n,
-  reference: parseReference(reference),
+  names: namesOf([parseReference(reference)], digest(`cc${id}`)),
 });
 
 t.test('ids are found by a prefix that is long enough and unique, but a name comes first', async (t) => {
