@@ -6,7 +6,7 @@
  */
 import type { Scratch } from '../archive/index.ts';
 import type { BlobStore } from '../content/index.ts';
-import { RuntimeError } from '../errors/index.ts';
+import { isRuntimeError, messageOf, RuntimeError } from '../errors/index.ts';
 import type { DiffId, Digest } from '../ids/index.ts';
 import { parseManifest } from '../registry/index.ts';
 import type { LayerStore } from '../snapshot/index.ts';
@@ -58,7 +58,13 @@ export function layerSource(parts: LayerSourceParts): LayerSource {
 /** A damaged layer is found out before a byte of it is given. */
 async function* assembled({ layers, scratch }: LayerSourceParts, diffId: DiffId, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   await using file = scratch.reserve();
-  await layers.assemble(diffId, file.path, signal);
+  try {
+    await layers.assemble(diffId, file.path, signal);
+  } catch (error) {
+    if (signal.aborted || isRuntimeError(error, 'DISK_FULL') || isRuntimeError(error, 'READ_ONLY_FILE_SYSTEM')) throw error;
+    const message = `layer ${diffId} cannot be made again from this node: ${messageOf(error)}; find out with berth check --images, and pull the image again`;
+    throw new RuntimeError('internal', 'IMAGE_LAYER_UNAVAILABLE', message, { cause: error });
+  }
   yield* file.stream(signal);
 }
 
