@@ -23,7 +23,7 @@ export const unacceptable = (words: string): ConnectionError => new ConnectionEr
 
 interface Explanation {
   words: string;
-  /** It stays as it is until somebody changes something. */
+  /** It stays as it is until somebody changes something, or has cost so much time that once is enough. */
   lasting?: boolean;
 }
 
@@ -37,13 +37,13 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ECONNREFUSED: { words: 'connection refused' },
   ECONNRESET: { words: 'connection reset' },
   EPIPE: { words: 'the connection broke' },
-  ETIMEDOUT: { words: 'no connection in time' },
+  ETIMEDOUT: { words: 'no connection in time', lasting: true },
   EHOSTUNREACH: { words: 'host unreachable' },
   ENETUNREACH: { words: 'network unreachable' },
   ENOTFOUND: { words: 'its name cannot be resolved', lasting: true },
   EAI_AGAIN: { words: 'its name cannot be resolved at the moment' },
-  UND_ERR_CONNECT_TIMEOUT: { words: 'no connection in time' },
-  UND_ERR_HEADERS_TIMEOUT: { words: 'no answer in time' },
+  UND_ERR_CONNECT_TIMEOUT: { words: 'no connection in time', lasting: true },
+  UND_ERR_HEADERS_TIMEOUT: { words: 'no answer in time', lasting: true },
   UND_ERR_HEADERS_OVERFLOW: { words: 'the head of its answer is too long', lasting: true },
   UND_ERR_SOCKET: { words: 'the connection broke' },
   UND_ERR_PRX_CONN: { words: 'the proxy broke the connection' },
