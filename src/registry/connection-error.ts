@@ -1,7 +1,7 @@
 /**
  * Why no answer came, in a few stable words: without addresses and ports of
  * our side, which change from one attempt to the next, and without anything
- * secret. What stays broken however often it is tried is told apart.
+ * secret. What is not worth a second try is told apart.
  */
 import { errnoOf, messageOf } from '../errors/index.ts';
 
