@@ -70,7 +70,7 @@ function explain(error: unknown): { words: string; lasting: boolean } {
   const known = EXPLANATIONS[code];
   if (known !== undefined) return { words: `${known.words} (${code})`, lasting: known.lasting === true };
   if (CLIENT_ALERT.test(code)) return { words: `${CLIENT_WORDS} (${code})`, lasting: true };
-  if (code.startsWith('HPE_')) return { words: `it does not speak HTTP (${code})`, lasting: true };
+  if (error instanceof Error && error.name === 'HTTPParserError') return { words: 'it does not speak HTTP', lasting: true };
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') return { words: `TLS failed (${code})`, lasting: true };
   return { words: message, lasting: false };
 }
