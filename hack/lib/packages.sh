@@ -31,6 +31,7 @@ PACKAGES_TEST='
 containernetworking-plugins /usr/lib/cni/bridge are the CNI plugins that the network tests run
 skopeo skopeo is the other implementation that image tests compare with
 umoci umoci is the other implementation that unpack tests compare with
+openssl openssl makes the certificates of the registry tests
 shellcheck shellcheck checks the shell scripts
 procps ps lists processes for the leak check
 '
