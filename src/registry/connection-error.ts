@@ -1,7 +1,7 @@
 /**
  * Why no answer came, in a few stable words: without addresses and ports of
  * our side, which change from one attempt to the next, and without anything
- * secret. What stays broken however often it is tried is told apart.
+ * secret. What is not worth a second try is told apart.
  */
 import { errnoOf, messageOf } from '../errors/index.ts';
 
@@ -23,7 +23,7 @@ export const unacceptable = (words: string): ConnectionError => new ConnectionEr
 
 interface Explanation {
   words: string;
-  /** It stays as it is until somebody changes something. */
+  /** It stays as it is until somebody changes something, or has cost so much time that once is enough. */
   lasting?: boolean;
 }
 
@@ -37,13 +37,13 @@ const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ECONNREFUSED: { words: 'connection refused' },
   ECONNRESET: { words: 'connection reset' },
   EPIPE: { words: 'the connection broke' },
-  ETIMEDOUT: { words: 'no connection in time' },
+  ETIMEDOUT: { words: 'no connection in time', lasting: true },
   EHOSTUNREACH: { words: 'host unreachable' },
   ENETUNREACH: { words: 'network unreachable' },
   ENOTFOUND: { words: 'its name cannot be resolved', lasting: true },
   EAI_AGAIN: { words: 'its name cannot be resolved at the moment' },
-  UND_ERR_CONNECT_TIMEOUT: { words: 'no connection in time' },
-  UND_ERR_HEADERS_TIMEOUT: { words: 'no answer in time' },
+  UND_ERR_CONNECT_TIMEOUT: { words: 'no connection in time', lasting: true },
+  UND_ERR_HEADERS_TIMEOUT: { words: 'no answer in time', lasting: true },
   UND_ERR_HEADERS_OVERFLOW: { words: 'the head of its answer is too long', lasting: true },
   UND_ERR_SOCKET: { words: 'the connection broke' },
   UND_ERR_PRX_CONN: { words: 'the proxy broke the connection' },
@@ -70,7 +70,7 @@ function explain(error: unknown): { words: string; lasting: boolean } {
   const known = EXPLANATIONS[code];
   if (known !== undefined) return { words: `${known.words} (${code})`, lasting: known.lasting === true };
   if (CLIENT_ALERT.test(code)) return { words: `${CLIENT_WORDS} (${code})`, lasting: true };
-  if (code.startsWith('HPE_')) return { words: `it does not speak HTTP (${code})`, lasting: true };
+  if (error instanceof Error && error.name === 'HTTPParserError') return { words: 'it does not speak HTTP', lasting: true };
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') return { words: `TLS failed (${code})`, lasting: true };
   return { words: message, lasting: false };
 }
