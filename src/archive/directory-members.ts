@@ -15,11 +15,7 @@ const ABSENT = new Set(['ENOENT', 'ENOTDIR']);
 
 /** The directory's files by their relative paths. */
 export function directoryMembers(path: string): Members {
-  return {
-    path,
-    open: (member) => openIn(path, member),
-    [Symbol.asyncDispose]: async () => undefined,
-  };
+  return { path, open: (member) => openIn(path, member) };
 }
 
 async function openIn(path: string, member: string): Promise<Region | undefined> {

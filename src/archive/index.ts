@@ -1,8 +1,8 @@
 /** Archives of images: OCI layouts and what `docker save` writes, read and written. */
-export { type Compression, compressionOf, MAGIC_BYTES } from './compression.ts';
+export { compressionOf, MAGIC_BYTES } from './compression.ts';
 export { openArchive } from './open.ts';
 export { Scratch, type SpooledFile } from './scratch.ts';
 export { brokenCompression } from './spool.ts';
 export type { OpenedMember } from './tar-writer.ts';
 export type { Archive, ArchivedImage } from './types.ts';
-export { type OutgoingImage, type OutgoingLayer, type OutgoingOciImage, writeDockerArchive, writeOciArchive } from './write.ts';
+export { type OutgoingLayer, type OutgoingOciImage, writeDockerArchive, writeOciArchive } from './write.ts';

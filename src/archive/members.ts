@@ -24,7 +24,7 @@ export interface Region {
 }
 
 /** The members of an archive. */
-export interface Members extends AsyncDisposable {
+export interface Members {
   /** The file or directory, as it was named. */
   readonly path: string;
   /** Opens a member; undefined when there is none of this name. Throws IMAGE_ARCHIVE. */

@@ -44,7 +44,7 @@ export async function openArchive(options: OpenArchive): Promise<Archive> {
 async function openMembers(options: OpenArchive, stack: AsyncDisposableStack): Promise<Members> {
   const { path, signal } = options;
   const what = await look(path);
-  if (what.isDirectory()) return stack.use(directoryMembers(path));
+  if (what.isDirectory()) return directoryMembers(path);
   if (!what.isFile()) throw archiveError(path, 'it is neither a file nor a directory');
   const file = await openFile(path, path);
   stack.defer(() => file.close());

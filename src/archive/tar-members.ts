@@ -24,7 +24,7 @@ const WINDOW_BYTES = 16 * 1024;
 
 type Entry = { kind: 'file'; start: number; size: number } | { kind: 'link'; target: string };
 
-/** The open tar file's members; takes over `file`. Throws IMAGE_ARCHIVE. */
+/** The members of an open tar file, which stays the caller's to close. Throws IMAGE_ARCHIVE. */
 export async function indexTar(file: FileHandle, path: string, signal: AbortSignal): Promise<Members> {
   const index = await new Indexer(file, path).run(signal);
   return {
@@ -33,7 +33,6 @@ export async function indexTar(file: FileHandle, path: string, signal: AbortSign
       const found = resolve(index, path, memberName(path, member));
       return found === undefined ? undefined : { file, start: found.start, size: found.size, close: async () => undefined };
     },
-    [Symbol.asyncDispose]: () => file.close(),
   };
 }
 

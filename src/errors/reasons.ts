@@ -155,8 +155,8 @@ export const REASONS = {
     action: 'make or copy the archive again; the message names the member',
   },
   IMAGE_LAYER_UNAVAILABLE: {
-    meaning: 'A layer of the image is on the node unpacked only, and its archive cannot be made again.',
-    action: 'set images.keep_blobs and pull the image again',
+    meaning: 'A layer of the image cannot be sent on: its blob was not kept, or what the node has of it is damaged.',
+    action: 'do what the message says and pull the image again',
   },
   REGISTRY_UNAVAILABLE: { meaning: 'The registry cannot be reached or fails.', action: 'check the endpoints the message lists' },
   PULL_STALLED: { meaning: 'A download delivered too little for too long.', action: 'check the path to the registry' },

@@ -1,5 +1,5 @@
 // Archives of every form become sources of images; broken ones are told by file, member and what is wrong.
-import { symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import t, { type Test } from 'tap';
@@ -8,6 +8,7 @@ import { buildTar, type TarEntry } from '../../../hack/lib/tar.ts';
 import { type Archive, openArchive, Scratch } from '../../../src/archive/index.ts';
 import type { Digest } from '../../../src/ids/index.ts';
 import { blobPath, dockerEntries, type Files, layoutFiles, refName, scratchDir, tarOf, writeDirectory } from '../../fixtures/archives.ts';
+import { openFdCount } from '../../fixtures/eventually.ts';
 
 const never = new AbortController().signal;
 const one = buildImage({ layers: [{ entries: [{ path: 'one', content: '1'.repeat(5000) }] }] });
@@ -323,4 +324,34 @@ t.test('a file that shrinks while it is read', async (t) => {
   const { body } = await source.blob(layer, 0, never);
   await t.rejects(collected(body), { reason: 'IMAGE_ARCHIVE', message: /ends after 0 of [0-9]+ bytes/ });
   await t.rejects(source.blob(layer, 0, never), { reason: 'IMAGE_ARCHIVE', message: /ends after 0 of/ }, 'a second try is told the same');
+});
+
+t.test('no archive, broken or not, leaves a descriptor or a file behind', async (t) => {
+  const dir = scratchDir(t);
+  const tar = tarOf(layout);
+  const files = {
+    good: tar,
+    gzip: gzipSync(tar),
+    cut: tar.subarray(0, 2048),
+    cutGzip: gzipSync(tar).subarray(0, 300),
+    text: Buffer.alloc(2000, 'x'),
+  };
+  const scratch = new Scratch(join(dir, 'scratch'));
+  const before = openFdCount();
+  for (const [name, bytes] of Object.entries(files)) {
+    const path = join(dir, name);
+    writeFileSync(path, bytes);
+    try {
+      await using archive = await openArchive({ path, scratch, signal: never });
+      for await (const _ of (await archive.images[0]?.source.blob(one.layers[0] as never, 0, never))?.body ?? []) break; // a reader that leaves early
+    } catch (error) {
+      t.match(error, { reason: 'IMAGE_ARCHIVE' });
+    }
+  }
+  await t.rejects(openArchive({ path: join(dir, 'gzip'), scratch, signal: AbortSignal.abort() }), {
+    name: 'RuntimeError',
+    reason: 'CANCELLED',
+  });
+  t.equal(openFdCount(), before);
+  t.same(readdirSync(join(dir, 'scratch')), []);
 });

@@ -28,6 +28,7 @@ const DEFAULTS: Record<string, unknown> = {
   'images.hosts_dir': '/etc/berth/certs.d',
   'images.docker_config': '/root/.docker/config.json',
   'images.pinned': [],
+  'images.import_dir': '/var/lib/berth/import',
   'metrics.address': '127.0.0.1:9477',
 };
 
