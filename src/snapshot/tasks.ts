@@ -1,14 +1,15 @@
 /** What main and worker threads say to each other: one task, one answer. */
 import type { ErrorKind, Reason } from '../errors/index.ts';
-import type { FixupLayer } from './fixup.ts';
-import type { LayerContent } from './layer-writer.ts';
+import type { FixupResult } from './fixup.ts';
+import type { LayerContent } from './layer-content.ts';
+import type { FixupLayer } from './layer-stack.ts';
 import type { TailBuffer } from './tail.ts';
 
 /** Work that must not run on the main thread. */
 export type Task =
   /** Unpack a layer blob that may still be downloading into an empty directory. */
   | { kind: 'unpack'; part: string; progress: TailBuffer; dir: string }
-  /** Make the layer that restores what implied directories hide; `layers` topmost first. */
+  /** Make the layer of what the others lack to be put together; `layers` topmost first. */
   | { kind: 'fixup'; layers: FixupLayer[]; dir: string }
   /** Count what a directory holds. */
   | { kind: 'usage'; dir: string }
@@ -29,7 +30,7 @@ export interface Usage {
 /** The result of each kind of task. */
 export interface TaskResults {
   unpack: UnpackResult;
-  fixup: { digest: string; directories: number } | undefined;
+  fixup: FixupResult | undefined;
   usage: Usage;
   remove: undefined;
 }

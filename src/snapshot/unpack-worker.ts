@@ -4,34 +4,19 @@
  * since a thread starts from a file. Whatever goes wrong is an answer; the
  * thread itself lives on.
  */
-import { createHash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { errnoOf, messageOf, RuntimeError } from '../errors/index.ts';
-import { TarWalker } from '../tar/index.ts';
 import { makeFixup } from './fixup.ts';
-import { inflate } from './inflate.ts';
-import { LayerWriter } from './layer-writer.ts';
 import { removeTree } from './remove-tree.ts';
-import { tail } from './tail.ts';
-import type { Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults, UnpackResult } from './tasks.ts';
+import { Tail } from './tail.ts';
+import type { Task, TaskAnswer, TaskFailure, TaskMessage, TaskResults } from './tasks.ts';
+import { unpackStream } from './unpack-stream.ts';
 import { measure } from './usage.ts';
 
-async function unpack(task: Task & { kind: 'unpack' }): Promise<UnpackResult> {
-  using writer = new LayerWriter(task.dir);
-  const walker = new TarWalker(writer);
-  const hash = createHash('sha256');
-  for await (const chunk of inflate(tail(task.part, task.progress))) {
-    hash.update(chunk);
-    walker.push(chunk);
-  }
-  walker.finish();
-  return { ...writer.finish(), diffId: `sha256:${hash.digest('hex')}` };
-}
-
-async function perform(task: Task): Promise<TaskResults[Task['kind']]> {
+function perform(task: Task): TaskResults[Task['kind']] {
   switch (task.kind) {
     case 'unpack':
-      return unpack(task);
+      return unpackStream(new Tail(task.part, task.progress), task.dir);
     case 'fixup':
       return makeFixup(task.layers, task.dir);
     case 'usage':
@@ -51,10 +36,10 @@ function failureOf(error: unknown): TaskFailure {
   };
 }
 
-parentPort?.on('message', async ({ task }: TaskMessage) => {
+parentPort?.on('message', ({ task }: TaskMessage) => {
   let answer: TaskAnswer;
   try {
-    answer = { ok: true, result: await perform(task) };
+    answer = { ok: true, result: perform(task) };
   } catch (error) {
     answer = { ok: false, failure: failureOf(error) };
   }

@@ -4,13 +4,17 @@ export {
   chmodAt,
   chownAt,
   createFileAt,
-  hasXattr,
+  type FileStat,
+  type FileTime,
   linkAt,
   mkdirAt,
   mknodAt,
+  openDirectoryAt,
   openDirectoryInRoot,
+  openExactDirectory,
   openRoot,
-  setXattrAt,
+  setFileTimes,
+  statAt,
   symlinkAt,
   typeAt,
   unlinkAt,
@@ -23,6 +27,7 @@ export { isClockSynchronized } from './clock-sync.ts';
 export { syncfs } from './disk.ts';
 export { ExitWaiter } from './exit-waiter.ts';
 export { lockFile } from './file-lock.ts';
+export { dataParts } from './holes.ts';
 export { check, closeFd, libcFunction, SysError } from './libc.ts';
 export { returnFreedMemory } from './memory.ts';
 export { bindMount, makePrivate, mountsUnder, mountTmpfs, unmount } from './mount.ts';
@@ -37,3 +42,5 @@ export { awaitExit, holdAdopted, releaseLoop } from './reap.ts';
 export { type RunResult, run } from './run.ts';
 export { SIGNALS } from './signals.ts';
 export { type Child, type ExitStatus, findProgram, spawn } from './spawn.ts';
+export { currentUmask } from './umask.ts';
+export { hasXattrAt, removeXattrAt, setFileXattr, setXattrAt, type Xattr, xattrsAt } from './xattr.ts';
