@@ -14,7 +14,7 @@ export interface LowerLink {
 export interface LayerContent {
   /** Bytes of its files; of a sparse file what is no hole. */
   sizeBytes: number;
-  /** Bytes on disk: files rounded up to blocks, a block a directory. */
+  /** Bytes on disk: files rounded up to blocks, directories as the file system has them. */
   diskBytes: number;
   inodes: number;
   /** Directories the archive implied but did not hold; '' is the root. */
@@ -43,6 +43,11 @@ export class ContentCount {
 
   directory(): void {
     this.#inode(DISK_BLOCK_BYTES, 1);
+  }
+
+  /** A directory at the end, counted as one block before: many names need more. */
+  grown({ blocks }: FileStat): void {
+    this.diskBytes += Math.max(0, blocks * STAT_BLOCK_BYTES - DISK_BLOCK_BYTES);
   }
 
   /** A symlink, device, FIFO or whiteout: it lives in its inode. */

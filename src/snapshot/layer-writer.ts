@@ -21,6 +21,7 @@ import {
   mknodAt,
   removeXattrAt,
   setXattrAt,
+  statAt,
   symlinkAt,
   typeAt,
   utimesAt,
@@ -117,12 +118,13 @@ export class LayerWriter implements TarSink, Disposable {
   finish(): LayerContent {
     this.#directories.forget();
     for (const [path, end] of this.#ledger.directories()) this.#endDirectory(path, end);
+    const implied = this.#ledger.implied().filter((path) => this.#endDirectory(path, IMPLIED_END));
     const { sizeBytes, diskBytes, inodes } = this.#count;
     return {
       sizeBytes,
       diskBytes,
       inodes,
-      implied: this.#ledger.implied().filter((path) => this.#endDirectory(path, IMPLIED_END)),
+      implied,
       lowerLinks: this.#ledger.lowerLinks().filter(({ path }) => this.#isPlaceholder(path)),
       opaqueRoot: this.#opaqueRoot,
     };
@@ -255,6 +257,7 @@ export class LayerWriter implements TarSink, Disposable {
       chmodAt(fd, '.', mode);
       if (defaultAcl !== undefined) setDefaultAcl(fd, defaultAcl);
       utimesAt(fd, '.', mtime);
+      this.#count.grown(statAt(fd, '.'));
     } finally {
       closeFd(fd);
     }

@@ -6,7 +6,7 @@ import { isAllowed } from './metadata.ts';
 /** The attributes of `name` in the directory `dirFd`, of those that a layer may have. */
 export function layerXattrs(dirFd: number, name: string): Map<string, Buffer> {
   return new Map(
-    xattrsAt(dirFd, name).flatMap((xattr): [string, Buffer][] => (isAllowed(xattr.name) ? [[xattr.name, valueOf(xattr)]] : [])),
+    xattrsAt(dirFd, name).flatMap((xattr): [string, Buffer][] => (isAllowed(xattr.name) ? [[xattr.name, bytesOf(xattr)]] : [])),
   );
 }
 
@@ -23,4 +23,4 @@ export function* compareXattrs(dirFd: number, name: string, member: Member): Gen
   }
 }
 
-const valueOf = ({ value }: Xattr): Buffer => Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+const bytesOf = ({ value }: Xattr): Buffer => Buffer.from(value.buffer, value.byteOffset, value.byteLength);
