@@ -33,6 +33,7 @@ skopeo skopeo is the other implementation that image tests compare with
 umoci umoci is the other implementation that unpack tests compare with
 shellcheck shellcheck checks the shell scripts
 procps ps lists processes for the leak check
+e2fsprogs mkfs.ext4 makes file systems to test on
 '
 # What the benchmark adds.
 # shellcheck disable=SC2034
