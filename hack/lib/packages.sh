@@ -33,6 +33,7 @@ skopeo skopeo is the other implementation that image tests compare with
 umoci umoci is the other implementation that unpack tests compare with
 buildah buildah builds an image that the load tests run
 zstd zstd compresses archives for the load tests
+openssl openssl makes the certificates of the registry tests
 shellcheck shellcheck checks the shell scripts
 procps ps lists processes for the leak check
 '

@@ -49,7 +49,7 @@ interface Class {
 
 const CLASSES: Readonly<Record<Failure, Class>> = { '404': NOT_FOUND, auth: UNAUTHORIZED, connect: UNAVAILABLE, '5xx': UNAVAILABLE };
 
-/** The error of a request that no endpoint served; `what` names the image or blob. Its detail has `retryAfterMs` when the last one named it. */
+/** The error of a request that no endpoint served; `what` names the image or blob. */
 export function attemptsError(what: string, attempts: readonly Attempt[]): RuntimeError {
   const deciding = attempts.findLast((attempt) => attempt.endpoint.own) ?? attempts.at(-1);
   const { kind, reason, words, action } = CLASSES[deciding?.refusal.failure ?? 'connect'];
@@ -59,8 +59,7 @@ export function attemptsError(what: string, attempts: readonly Attempt[]): Runti
   });
   const sources = new Set(attempts.map(({ endpoint }) => endpoint.source).filter((source) => source !== 'default'));
   const named = sources.size === 0 ? '' : `; endpoints of ${[...sources].join(', ')}`;
-  const retryAfterMs = attempts.at(-1)?.refusal.retryAfterMs;
   return new RuntimeError(kind, reason, `${what}: ${words} (${said.join('; ')}${named}); ${action}`, {
-    detail: { endpoints: attempts.map(({ endpoint }) => endpoint.url), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+    detail: { endpoints: attempts.map(({ endpoint }) => endpoint.url) },
   });
 }

@@ -18,6 +18,8 @@ const TOKEN_LIMIT_BYTES = 1024 * 1024;
 const CLIENT_ID = 'berth';
 /** A token is renewed this long before it expires, for the way of the request. */
 const EXPIRY_MARGIN_MS = 5_000;
+/** A token server that is down is not asked again before each request. */
+const RENEWAL_PAUSE_MS = 30_000;
 
 /** What it logs in for. */
 export interface AuthorizerOptions {
@@ -69,11 +71,16 @@ export class Authorizer {
     await this.#logins.join('login', { signal }, async (flight) => this.#logIn(challenges, flight));
   }
 
-  /** Renews a token that is about to expire; rejects like `answer`. */
+  /** Renews a token that is about to expire; when the token server does not serve, the old one may still do. Rejects like `answer` otherwise. */
   async renew(signal: AbortSignal): Promise<void> {
-    const { challenge, atMs } = this.#renewable ?? {};
-    if (challenge === undefined || atMs === undefined || performance.now() < atMs - EXPIRY_MARGIN_MS) return;
-    await this.#logins.join('login', { signal }, (flight) => this.#logIn([challenge], flight));
+    const renewable = this.#renewable;
+    if (renewable === undefined || performance.now() < renewable.atMs - EXPIRY_MARGIN_MS) return;
+    try {
+      await this.#logins.join('login', { signal }, (flight) => this.#logIn([renewable.challenge], flight));
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+      renewable.atMs = performance.now() + RENEWAL_PAUSE_MS;
+    }
   }
 
   async #logIn(challenges: readonly Challenge[], signal: AbortSignal): Promise<void> {

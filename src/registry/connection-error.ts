@@ -1,7 +1,7 @@
 /**
  * Why no answer came, in a few stable words: without addresses and ports of
  * our side, which change from one attempt to the next, and without anything
- * secret. What stays broken however often it is tried is told apart.
+ * secret. What is not worth a second try is told apart.
  */
 import { errnoOf, messageOf } from '../errors/index.ts';
 
@@ -23,36 +23,33 @@ export const unacceptable = (words: string): ConnectionError => new ConnectionEr
 
 interface Explanation {
   words: string;
-  /** It stays as it is until somebody changes something. */
+  /** It stays as it is until somebody changes something, or has cost so much time that once is enough. */
   lasting?: boolean;
 }
 
 const NOT_TLS = 'it does not speak TLS (if that is meant, its hosts file says http://)';
 const UNKNOWN_AUTHORITY = 'its TLS certificate is signed by an unknown authority (its hosts file can name one with ca)';
-const WANTS_CLIENT = 'it wants a client certificate (its hosts file can name one with client)';
-const REFUSES_CLIENT = 'it does not accept the client certificate';
+/** What the other side says of a client's certificate (RFC 8446, 6.2); old servers say "bad" of none at all. */
+const CLIENT_ALERT = /_ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_UNKNOWN|CERTIFICATE_EXPIRED|ACCESS_DENIED)$/;
+const CLIENT_WORDS = 'it wants a client certificate that it knows (its hosts file can name one with client)';
 
 const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ECONNREFUSED: { words: 'connection refused' },
   ECONNRESET: { words: 'connection reset' },
   EPIPE: { words: 'the connection broke' },
-  ETIMEDOUT: { words: 'no connection in time' },
+  ETIMEDOUT: { words: 'no connection in time', lasting: true },
   EHOSTUNREACH: { words: 'host unreachable' },
   ENETUNREACH: { words: 'network unreachable' },
   ENOTFOUND: { words: 'its name cannot be resolved', lasting: true },
   EAI_AGAIN: { words: 'its name cannot be resolved at the moment' },
-  UND_ERR_CONNECT_TIMEOUT: { words: 'no connection in time' },
-  UND_ERR_HEADERS_TIMEOUT: { words: 'no answer in time' },
+  UND_ERR_CONNECT_TIMEOUT: { words: 'no connection in time', lasting: true },
+  UND_ERR_HEADERS_TIMEOUT: { words: 'no answer in time', lasting: true },
   UND_ERR_HEADERS_OVERFLOW: { words: 'the head of its answer is too long', lasting: true },
   UND_ERR_SOCKET: { words: 'the connection broke' },
   UND_ERR_PRX_CONN: { words: 'the proxy broke the connection' },
   UND_ERR_PRX_TLS: { words: 'the TLS certificate of the proxy is for another name', lasting: true },
   ERR_SSL_WRONG_VERSION_NUMBER: { words: NOT_TLS, lasting: true },
   ERR_SSL_PACKET_LENGTH_TOO_LONG: { words: NOT_TLS, lasting: true },
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: { words: WANTS_CLIENT, lasting: true },
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: { words: 'it breaks off the TLS handshake: it may want a client certificate', lasting: true },
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: { words: REFUSES_CLIENT, lasting: true },
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: { words: REFUSES_CLIENT, lasting: true },
   DEPTH_ZERO_SELF_SIGNED_CERT: { words: 'its TLS certificate is self-signed (its hosts file can name it with ca)', lasting: true },
   SELF_SIGNED_CERT_IN_CHAIN: { words: UNKNOWN_AUTHORITY, lasting: true },
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: { words: UNKNOWN_AUTHORITY, lasting: true },
@@ -72,7 +69,8 @@ function explain(error: unknown): { words: string; lasting: boolean } {
   const code = errnoOf(error) ?? '';
   const known = EXPLANATIONS[code];
   if (known !== undefined) return { words: `${known.words} (${code})`, lasting: known.lasting === true };
-  if (code.startsWith('HPE_')) return { words: `it does not speak HTTP (${code})`, lasting: true };
+  if (CLIENT_ALERT.test(code)) return { words: `${CLIENT_WORDS} (${code})`, lasting: true };
+  if (error instanceof Error && error.name === 'HTTPParserError') return { words: 'it does not speak HTTP', lasting: true };
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') return { words: `TLS failed (${code})`, lasting: true };
   return { words: message, lasting: false };
 }

@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import { ConnectionError, unacceptable } from './connection-error.ts';
 import { proxyFor } from './proxy.ts';
 import { type ConnectionObserver, Transport } from './transport.ts';
-import type { TlsSettings } from './trust.ts';
+import { type TlsSettings, withoutClient } from './trust.ts';
 
 /** Where requests go in the first place, and what holds for them. */
 export interface Target {
@@ -105,7 +105,7 @@ export class HttpClient implements AsyncDisposable {
     const isHome = !elsewhere && url.origin === new URL(target.url).origin;
     const dispatcher = await this.#transport.dispatcher({
       origin: url.origin,
-      tls: isHome ? target.tls : { ...target.tls, client: [] },
+      tls: isHome ? target.tls : withoutClient(target.tls),
       proxy: proxyFor(url, this.#env),
       dialTimeoutMs: target.dialTimeoutMs,
     });

@@ -6,7 +6,7 @@
  */
 import { withDeadline } from '../async/index.ts';
 import type { Refusal } from './attempts.ts';
-import type { Authorizer } from './authorizer.ts';
+import type { Authorizer, Login } from './authorizer.ts';
 import { parseChallenges } from './challenge.ts';
 import { ConnectionError } from './connection-error.ts';
 import type { Endpoint } from './endpoints.ts';
@@ -67,7 +67,7 @@ export class Place {
     try {
       const response = await this.#send(bounded);
       if (query.good.includes(response.status)) return { value: await read(response) };
-      return { refusal: await refusalOf(response, bounded.signal) };
+      return { refusal: await refusalOf(response, this.authorizer.login, bounded.signal) };
     } catch (error) {
       if (error instanceof LoginError) return { refusal: { failure: 'auth', said: error.message, transient: false } };
       if (error instanceof ConnectionError) return { refusal: { failure: 'connect', said: error.message, transient: error.transient } };
@@ -124,12 +124,16 @@ export class Place {
 const isUrl = (path: string): boolean => /^https?:/.test(path);
 
 /** An answer that is no success, in words (distribution-spec "Error Codes"). */
-async function refusalOf(response: HttpResponse, signal: AbortSignal): Promise<Refusal> {
-  const { status, headers } = response;
+async function refusalOf(response: HttpResponse, { whose, how }: Login, signal: AbortSignal): Promise<Refusal> {
+  const { status, headers, elsewhere } = response;
   const code = await errorCode(response, signal);
   const said = `answered ${status}${code === '' ? '' : ` ${code}`}`;
   if (status === 404) return { failure: '404', said, transient: false };
-  if (status === 401 || status === 403) return { failure: 'auth', said, transient: false };
+  if (status === 401 || status === 403) {
+    const asWhom =
+      elsewhere || how === 'none' || whose === 'anonymous' ? '' : ` to the credentials of ${whose === 'request' ? 'the request' : whose}`;
+    return { failure: 'auth', said: said + asWhom, transient: false };
+  }
   const isBusy = status === 429 || status === 503;
   const retryAfterMs = isBusy ? parseRetryAfter(headers['retry-after'], Date.now()) : undefined;
   const transient = isBusy || status === 408 || status === 500 || status === 502 || status === 504;

@@ -12,7 +12,7 @@ import { type HttpResponse, readBody } from './http.ts';
 import { type Descriptor, MANIFEST_ACCEPT } from './manifest.ts';
 import type { Outcome, Place, Query } from './place.ts';
 import { formatReference, nameOf, type Reference } from './reference.ts';
-import { NO_PATIENCE, PATIENCE, type Patience, walk } from './walk.ts';
+import { PATIENCE, type Patience, READER_PATIENCE, walk } from './walk.ts';
 
 /** A manifest or index as it came. */
 export interface FetchedManifest {
@@ -73,10 +73,7 @@ export class RegistrySession {
     return value.bytes;
   }
 
-  /**
-   * A blob as a stream, from `offset` on where the server can. Is not tried twice at an endpoint: the error's detail
-   * may name the time to come back, `retryAfterMs`.
-   */
+  /** A blob as a stream, from `offset` on where the server can. An endpoint that fails is left to the reader's own retries. */
   async blob(descriptor: Descriptor, offset: number, signal: AbortSignal): Promise<FetchedBlob> {
     const what = `layer ${descriptor.digest} of ${nameOf(this.#reference)}`;
     const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {};
@@ -85,7 +82,7 @@ export class RegistrySession {
       const resumed = response.status === 206 && String(response.headers['content-range']).startsWith(`bytes ${offset}-`);
       return { offset: resumed ? offset : 0, body: response.body };
     };
-    const { value } = await this.#walk('pull', { what, ask: (place) => place.ask(query, read), signal, patience: NO_PATIENCE });
+    const { value } = await this.#walk('pull', { what, ask: (place) => place.ask(query, read), signal, patience: READER_PATIENCE });
     return value;
   }
 

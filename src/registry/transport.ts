@@ -4,7 +4,7 @@
  * heap, which a node that pulls nothing need not pay: it is loaded with the
  * first request, TLS with the first https one.
  */
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { buildConnector, Dispatcher, Pool, request } from 'undici';
 import type { ProxyServer } from './proxy.ts';
 import { type TlsSettings, Trust, tlsFingerprint } from './trust.ts';
@@ -129,18 +129,29 @@ export class Transport implements AsyncDisposable {
         const { connect } = options as { connect: buildConnector.connector };
         return new undici.Pool(origin, { ...OPTIONS, connect: this.#observed(way.origin, connect) });
       },
-      clientFactory: (origin, options) => new undici.Pool(origin, { ...options, ...OPTIONS }),
+      clientFactory: (origin, options) => {
+        const { connect } = options as { connect: buildConnector.connector };
+        return new undici.Pool(origin, { ...OPTIONS, connect: byName(connect) });
+      },
     });
   }
 
   #observed(origin: string, connect: buildConnector.connector): buildConnector.connector {
-    const observe = this.#observe;
-    if (observe === undefined) return connect;
     return (options, callback) =>
-      connect(options, (...[error, socket]: [null, Socket] | [Error, null]) => {
+      byName(connect)(options, (...[error, socket]: [null, Socket] | [Error, null]) => {
         if (error !== null) return callback(error, null);
-        observe(origin, socket);
+        // TLS 1.3 refuses a client's certificate after the handshake, and undici would tell of the end that follows.
+        socket.once('error', () => socket.destroy());
+        this.#observe?.(origin, socket);
         callback(null, socket);
       });
   }
+}
+
+/** A server's name in TLS is never an address (RFC 6066, section 3), which undici forgets for proxies. */
+function byName(connect: buildConnector.connector): buildConnector.connector {
+  return ({ servername, ...options }, callback) => {
+    const isName = typeof servername === 'string' && isIP(servername.replace(/^\[(.*)\]$/, '$1')) === 0;
+    connect(isName ? { ...options, servername } : options, callback);
+  };
 }

@@ -32,8 +32,18 @@ const BUNDLES = [
 /** Contexts kept; a node talks to a handful of registries. */
 const CONTEXTS_LIMIT = 32;
 
+const fingerprints = new WeakMap<TlsSettings, string>();
+
 /** A short name of equal settings, which tells nothing of them. */
-export const tlsFingerprint = (settings: TlsSettings): string => createHash('sha256').update(JSON.stringify(settings)).digest('hex');
+export function tlsFingerprint(settings: TlsSettings): string {
+  const known = fingerprints.get(settings) ?? createHash('sha256').update(JSON.stringify(settings)).digest('hex');
+  fingerprints.set(settings, known);
+  return known;
+}
+
+/** What holds for another origin that an endpoint leads to: who we are is its own business. */
+export const withoutClient = (settings: TlsSettings): TlsSettings =>
+  settings.client.length === 0 ? settings : { ...settings, client: [] };
 
 export class Trust {
   readonly #contexts = new Map<string, SecureContext>();

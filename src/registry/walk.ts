@@ -18,10 +18,10 @@ export interface Patience {
   readonly waitLimitMs: number;
 }
 
-/** For small documents: no caller of a walk retries. */
+/** For what nobody else asks for again. */
 export const PATIENCE: Patience = { tries: 3, backoffMs: 300, waitLimitMs: 60_000 };
-/** For those whose caller retries, by the error's `retryAfterMs` too. */
-export const NO_PATIENCE: Patience = { tries: 1, backoffMs: 0, waitLimitMs: 0 };
+/** For content whose reader retries by itself, but does not know what the endpoint asked for. */
+export const READER_PATIENCE: Patience = { ...PATIENCE, tries: 1 };
 
 /** Times an endpoint may put us off, however short the pauses it asks for. */
 const PUT_OFF_LIMIT = 10;
