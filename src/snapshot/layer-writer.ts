@@ -81,7 +81,11 @@ export class LayerWriter implements TarSink, Disposable {
     const parts = splitPath(member.path);
     const name = parts.at(-1);
     if (name === undefined) {
-      this.#root(member);
+      try {
+        this.#root(member);
+      } catch (error) {
+        throw explain(error, member);
+      }
       return;
     }
     const parent = parts.slice(0, -1).join('/');
