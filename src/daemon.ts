@@ -51,6 +51,7 @@ export async function startDaemon(config: Config, log: Logger): Promise<Daemon> 
   const listening = config.metrics.address === '' ? undefined : await metrics.listen(config.metrics.address);
   if (listening !== undefined) stack.defer(() => listening.close());
   server.ready();
+  parts.images.beginImport(); // before any call is answered: a pull that comes now waits for it
   const owned = stack.move();
   return { metricsAddress: listening?.address ?? '', [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

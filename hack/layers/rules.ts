@@ -15,7 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['main'],
   ['cri', 'metrics', 'streaming', 'cli'],
   ['sandbox', 'container', 'image', 'stats'],
-  ['runtime', 'network', 'snapshot', 'content', 'registry', 'cgroup', 'security', 'store', 'events'],
+  ['runtime', 'network', 'snapshot', 'content', 'archive', 'registry', 'cgroup', 'security', 'store', 'events'],
   ['sys'],
   ['errors', 'log', 'async', 'ids', 'config', 'gen', 'tar'],
 ];
@@ -39,7 +39,7 @@ const ONLY_FROM: Readonly<Record<string, readonly string[]>> = {
   'node:sqlite': ['store'],
   undici: ['registry'],
   'prom-client': ['metrics'],
-  'smol-toml': ['config'],
+  'smol-toml': ['config', 'registry'], // registry: hosts files are TOML
   '@grpc/grpc-js': ['main', 'cri', 'cli', 'gen'],
   protobufjs: ['cri', 'cli', 'gen'],
   long: ['cri', 'cli', 'gen'],

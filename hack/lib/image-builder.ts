@@ -84,27 +84,43 @@ const hostArchitecture = (): string => (process.arch === 'x64' ? 'amd64' : proce
 /** `sha256:` and the hex digest of `bytes`. */
 export const digestOf = (bytes: Uint8Array): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-/** Builds one image. */
-export function buildImage(source: ImageSource): BuiltImage {
+/** A layer as an image refers to it. */
+export interface LayerDescriptor {
+  descriptor: Descriptor;
+  /** Digest of its tar. */
+  diffId: string;
+}
+
+/** Builds one layer: its compressed bytes and what an image says of them. */
+export function packLayer(layer: LayerSource, format: 'oci' | 'docker' = 'oci'): LayerDescriptor & { bytes: Buffer } {
+  const types = MEDIA_TYPES[format];
+  const compression = layer.compression ?? 'gzip';
+  const tar = layer.tar ?? buildTar(layer.entries ?? []);
+  const bytes = compress(tar, compression);
+  return { bytes, descriptor: descriptorOf(bytes, types.layer + types.suffix[compression]), diffId: digestOf(tar) };
+}
+
+/** Builds one image of layers that are kept elsewhere: its blobs are the config alone. */
+export function assembleImage(layers: readonly LayerDescriptor[], source: Omit<ImageSource, 'layers'> = {}): BuiltImage {
   const types = MEDIA_TYPES[source.format ?? 'oci'];
-  const blobs = new Map<string, Buffer>();
-  const add = (bytes: Buffer, mediaType: string): Descriptor => {
-    const digest = digestOf(bytes);
-    blobs.set(digest, bytes);
-    return { mediaType, digest, size: bytes.length };
-  };
-  const tars = source.layers.map((layer) => layer.tar ?? buildTar(layer.entries ?? []));
-  const diffIds = tars.map(digestOf);
-  const layers = source.layers.map((layer, at) => {
-    const compression = layer.compression ?? 'gzip';
-    return add(compress(tars[at] ?? Buffer.alloc(0), compression), types.layer + types.suffix[compression]);
-  });
   const architecture = source.architecture ?? hostArchitecture();
   const os = source.os ?? 'linux';
-  const config = { architecture, os, config: source.config ?? {}, rootfs: { type: 'layers', diff_ids: diffIds } };
-  const configDescriptor = add(Buffer.from(JSON.stringify(config)), types.config);
-  const manifest = { schemaVersion: 2, mediaType: types.manifest, config: configDescriptor, layers };
-  return { blobs, manifest: document(manifest, types.manifest), id: configDescriptor.digest, diffIds, layers, architecture, os };
+  const diffIds = layers.map(({ diffId }) => diffId);
+  const descriptors = layers.map(({ descriptor }) => descriptor);
+  const config = Buffer.from(
+    JSON.stringify({ architecture, os, config: source.config ?? {}, rootfs: { type: 'layers', diff_ids: diffIds } }),
+  );
+  const configDescriptor = descriptorOf(config, types.config);
+  const manifest = document({ schemaVersion: 2, mediaType: types.manifest, config: configDescriptor, layers: descriptors }, types.manifest);
+  const id = configDescriptor.digest;
+  return { blobs: new Map([[id, config]]), manifest, id, diffIds, layers: descriptors, architecture, os };
+}
+
+/** Builds one image. */
+export function buildImage({ layers, ...source }: ImageSource): BuiltImage {
+  const packed = layers.map((layer) => packLayer(layer, source.format));
+  const image = assembleImage(packed, source);
+  return { ...image, blobs: new Map([...packed.map(({ descriptor, bytes }) => [descriptor.digest, bytes] as const), ...image.blobs]) };
 }
 
 /** Builds an index over images of several platforms. */
@@ -119,8 +135,10 @@ export function buildIndex(images: readonly BuiltImage[], format: 'oci' | 'docke
 
 function document(value: object, mediaType: string): BuiltImage['manifest'] {
   const bytes = Buffer.from(JSON.stringify(value));
-  return { bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length } };
+  return { bytes, descriptor: descriptorOf(bytes, mediaType) };
 }
+
+const descriptorOf = (bytes: Buffer, mediaType: string): Descriptor => ({ mediaType, digest: digestOf(bytes), size: bytes.length });
 
 function compress(tar: Buffer, compression: 'gzip' | 'zstd' | 'none'): Buffer {
   if (compression === 'gzip') return gzipSync(tar);
@@ -151,7 +169,8 @@ export async function pushManifest(manifest: BuiltImage['manifest'], target: Pus
   });
 }
 
-async function pushBlob(target: PushTarget, digest: string, bytes: Buffer): Promise<void> {
+/** Uploads one blob; the reference does not matter. */
+export async function pushBlob(target: PushTarget, digest: string, bytes: Buffer): Promise<void> {
   const begun = await call(target, 'POST', `/v2/${target.repository}/blobs/uploads/`, {});
   const location = new URL(begun.headers.get('location') ?? '', target.url);
   location.searchParams.set('digest', digest);

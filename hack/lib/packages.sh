@@ -31,6 +31,9 @@ PACKAGES_TEST='
 containernetworking-plugins /usr/lib/cni/bridge are the CNI plugins that the network tests run
 skopeo skopeo is the other implementation that image tests compare with
 umoci umoci is the other implementation that unpack tests compare with
+buildah buildah builds an image that the load tests run
+zstd zstd compresses archives for the load tests
+openssl openssl makes the certificates of the registry tests
 shellcheck shellcheck checks the shell scripts
 procps ps lists processes for the leak check
 '
@@ -39,6 +42,7 @@ procps ps lists processes for the leak check
 PACKAGES_BENCH='
 containernetworking-plugins /usr/lib/cni/bridge are the CNI plugins that both runtimes use
 containerd containerd is the runtime that berth is compared with
+e2fsprogs mkfs.ext4 makes the fresh file system of each pull
 '
 
 packages_have() {

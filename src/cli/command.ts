@@ -58,8 +58,17 @@ export interface Terminal {
   err(data: string | Uint8Array): void;
   /** Is `err`, where progress is shown, a terminal that understands cursor movement? */
   readonly isTty: boolean;
-  /** Width of it. */
+  /** Is `out` one? */
+  readonly isOutTty: boolean;
+  /** Is standard input one? */
+  readonly isInTty: boolean;
+  /** Standard input. */
+  readonly input: AsyncIterable<Uint8Array>;
+  /** Resolves when the reader of `out` has taken enough to be given more. */
+  drained(): Promise<void>;
+  /** Size of it now. */
   readonly columns: number;
+  readonly rows: number;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 

@@ -4,7 +4,7 @@
  * as strings, enums by name, bytes as base64, unset fields with their zero.
  */
 import Long from 'long';
-import { cri } from '../gen/index.ts';
+import { cri, operator } from '../gen/index.ts';
 
 type Enum = Readonly<Record<string, number>>;
 
@@ -51,10 +51,15 @@ function fieldNames(message: object): Iterable<string> {
   return new Set([...declared, ...Object.keys(message)]);
 }
 
-/** `state` is that of a container where there is an image, else that of a sandbox. */
 function enumOf(message: object, key: string): Enum | undefined {
-  if (key === 'state') return 'imageRef' in message ? cri.ContainerState : cri.PodSandboxState;
-  return ENUMS[key];
+  return key === 'state' ? stateOf(message) : ENUMS[key];
+}
+
+/** Whose state it is shows in the fields beside it. */
+function stateOf(message: object): Enum {
+  if ('layers' in message) return operator.PullState;
+  if ('downloadedBytes' in message) return operator.LayerState;
+  return 'imageRef' in message ? cri.ContainerState : cri.PodSandboxState;
 }
 
 /** A message as indented JSON text with a newline. */

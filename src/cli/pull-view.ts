@@ -1,59 +1,113 @@
 /**
  * How a pull under way is shown. On a terminal: a bar a layer, redrawn in
  * place. Elsewhere: one plain line when a layer is done, so that a log file
- * stays readable. Drawing is pure; PullView only remembers what it drew.
+ * stays readable. Drawing is pure; PullView only remembers what it told.
  */
 import type Long from 'long';
 import { operator } from '../gen/index.ts';
 import type { Terminal } from './command.ts';
-import { formatBytes } from './units.ts';
+import { Picture } from './picture.ts';
+import { formatBytes, formatSeconds } from './units.ts';
 
 const { LayerState, PullState } = operator;
 const NS_PER_MS = 1e6;
+const NS_PER_SECOND = 1e9;
 const BAR_WIDTH = 24;
+/** A shorter bar says nothing that the figures beside it do not. */
+const BAR_LEAST = 8;
+/** Columns of a layer's line beside its bar: digest, size and the longest words. */
+const WORDS_WIDTH = 60;
+/** Characters of a reference that are shown on the narrowest terminal. */
+const NAME_LEAST = 12;
 const SHORT_DIGEST_LENGTH = 12;
-/** Bars drawn at most; an image may have hundreds of layers, a terminal has some dozen lines. */
+/** Bars drawn at most; an image may have hundreds of layers. */
 const BAR_LINES = 16;
+
+/** Room to draw in. */
+export interface Room {
+  readonly columns: number;
+  readonly rows: number;
+}
 
 /** A layer's digest as it is shown. */
 function shortDigest(digest: string): string {
   return digest.replace(/^sha256:/, '').slice(0, SHORT_DIGEST_LENGTH);
 }
 
-/** The pull's lines for a terminal of `columns` columns. */
-export function pullBars(pull: operator.PullProgress, columns: number): string[] {
+/** The pull's lines for a terminal; of many layers those that are not done. */
+export function pullBars(pull: operator.PullProgress, { columns, rows }: Room): string[] {
   if (pull.layers.length === 0) return [`${pull.reference}: resolving`.slice(0, columns - 1)];
-  const done = pull.layers.filter(isDone).length;
-  const unfinished = pull.layers.filter((layer) => !isDone(layer));
-  const shown = pull.layers.length <= BAR_LINES ? pull.layers : unfinished.slice(0, BAR_LINES);
-  const lines = [`${pull.reference}: ${done}/${pull.layers.length} layers, ${totals(pull.layers)}`, ...shown.map(layerBar)];
+  const room = Math.max(0, Math.min(BAR_LINES, rows - 2)); // the head, and the line of the cursor
+  const shown = pull.layers.length <= room ? pull.layers : pull.layers.filter((layer) => !isDone(layer)).slice(0, room);
+  const figures = [layerCount(pull), transferred(pull), ...pace(pull)].join(', ');
+  const name = shortened(pull.reference, Math.max(NAME_LEAST, columns - figures.length - ': '.length - 1));
+  const lines = [`${name}: ${figures}`, ...shown.map((layer) => layerBar(layer, columns))];
   return lines.map((line) => line.slice(0, Math.max(1, columns - 1)));
+}
+
+/** The end of a name says more than its beginning. */
+function shortened(name: string, length: number): string {
+  return name.length <= length ? name : `…${name.slice(1 - length)}`;
 }
 
 function isDone(layer: operator.LayerProgress): boolean {
   return layer.state === LayerState.LAYER_DONE || layer.state === LayerState.LAYER_SHARED;
 }
 
-function totals(layers: readonly operator.LayerProgress[]): string {
-  const fetched = layers.filter((layer) => layer.state !== LayerState.LAYER_SHARED);
-  const sum = (of: (layer: operator.LayerProgress) => number): number => fetched.reduce((total, layer) => total + of(layer), 0);
-  return `${formatBytes(sum((layer) => layer.downloadedBytes.toNumber()))} of ${formatBytes(sum((layer) => layer.totalBytes.toNumber()))}`;
+/** `2/5 layers (1 shared)`. */
+export function layerCount({ layers }: operator.PullProgress): string {
+  const shared = layers.filter((layer) => layer.state === LayerState.LAYER_SHARED).length;
+  return `${layers.filter(isDone).length}/${layers.length} layers${shared === 0 ? '' : ` (${shared} shared)`}`;
 }
 
-function layerBar(layer: operator.LayerProgress): string {
-  const total = layer.totalBytes.toNumber();
-  const part = isDone(layer) ? 1 : total === 0 ? 0 : Math.min(1, layer.downloadedBytes.toNumber() / total);
-  const full = Math.floor(part * BAR_WIDTH);
-  const bar = '='.repeat(full) + (full < BAR_WIDTH ? '>'.padEnd(BAR_WIDTH - full) : '');
-  return `  ${shortDigest(layer.digest)} [${bar}] ${formatBytes(total).padStart(9)} ${stateWord(layer)}`;
+/** `25.0 MiB of 40.0 MiB`, of the layers that are not on the node already. */
+export function transferred({ layers }: operator.PullProgress): string {
+  return `${formatBytes(total(layers, ({ downloadedBytes }) => downloadedBytes))} of ${formatBytes(total(layers, ({ totalBytes }) => totalBytes))}`;
 }
 
-function stateWord(layer: operator.LayerProgress): string {
-  if (layer.state === LayerState.LAYER_DONE) return 'done';
+/** Bytes of tar that came out so far. */
+export function unpacked({ layers }: operator.PullProgress): string {
+  return formatBytes(total(layers, ({ unpackedBytes }) => unpackedBytes));
+}
+
+function total(layers: readonly operator.LayerProgress[], of: (layer: operator.LayerProgress) => Long): number {
+  return layers.reduce((sum, layer) => sum + (layer.state === LayerState.LAYER_SHARED ? 0 : of(layer).toNumber()), 0);
+}
+
+/** `12.5 MiB/s`, and `3s left` where that is known. */
+function pace(pull: operator.PullProgress): string[] {
+  return [speed(pull), timeLeft(pull)].filter((word) => word !== '').map((word, at) => (at === 0 ? word : `${word} left`));
+}
+
+/** `12.5 MiB/s`; '' when nothing comes. */
+export function speed({ bytesPerSecond }: operator.PullProgress): string {
+  return bytesPerSecond.isZero() ? '' : `${formatBytes(bytesPerSecond.toNumber())}/s`;
+}
+
+/** `3m20s`; '' when unknown. */
+export function timeLeft({ endsIn }: operator.PullProgress): string {
+  return endsIn.isZero() ? '' : formatSeconds(Math.ceil(endsIn.toNumber() / NS_PER_SECOND));
+}
+
+function layerBar(layer: operator.LayerProgress, columns: number): string {
+  const size = layer.totalBytes.toNumber();
+  const room = Math.min(BAR_WIDTH, columns - WORDS_WIDTH);
+  const part = isDone(layer) ? 1 : size === 0 ? 0 : Math.min(1, layer.downloadedBytes.toNumber() / size);
+  return `  ${shortDigest(layer.digest)} ${room < BAR_LEAST ? '' : `[${bar(part, room)}] `}${formatBytes(size).padStart(9)} ${stateWords(layer)}`;
+}
+
+function bar(part: number, width: number): string {
+  const full = Math.floor(part * width);
+  return '='.repeat(full) + (full < width ? '>'.padEnd(width - full) : '');
+}
+
+function stateWords(layer: operator.LayerProgress): string {
+  const out = layer.unpackedBytes.isZero() ? '' : `, ${formatBytes(layer.unpackedBytes.toNumber())} unpacked`;
+  if (layer.state === LayerState.LAYER_DONE) return `done${out}`;
   if (layer.state === LayerState.LAYER_SHARED) return 'on the node already';
-  if (layer.state === LayerState.LAYER_UNPACKING) return 'unpacking';
+  if (layer.state === LayerState.LAYER_UNPACKING) return `downloaded${out}`;
   if (layer.state === LayerState.LAYER_WAITING) return 'waiting';
-  return `${Math.floor((100 * layer.downloadedBytes.toNumber()) / Math.max(1, layer.totalBytes.toNumber()))} %`;
+  return `${Math.floor((100 * layer.downloadedBytes.toNumber()) / Math.max(1, layer.totalBytes.toNumber()))} %${out}`;
 }
 
 /** True when `reference`, as the daemon normalized it, is what the user wrote as `given`. */
@@ -66,15 +120,17 @@ export function isPullOf(reference: string, given: string): boolean {
 export class PullView {
   readonly #terminal: Terminal;
   readonly #given: string;
+  readonly #picture = new Picture();
   readonly #told = new Set<string>();
-  readonly #sinceMs = Date.now();
-  #linesDrawn = 0;
+  readonly #sinceMs: number;
   /** Start of the pull that is shown, which tells it from earlier ones of the same reference. */
   #shown: Long | undefined;
 
-  constructor(terminal: Terminal, given: string) {
+  /** Shows pulls of `given` that are under way or begin after `sinceMs`. */
+  constructor(terminal: Terminal, given: string, sinceMs = Date.now()) {
     this.#terminal = terminal;
     this.#given = given;
+    this.#sinceMs = sinceMs;
   }
 
   /** Shows the newest state of the watched pull; others, and those that had ended before, are ignored. */
@@ -82,7 +138,8 @@ export class PullView {
     const mine = pulls.findLast((pull) => isPullOf(pull.reference, this.#given) && this.#isCurrent(pull));
     if (mine === undefined) return;
     this.#shown = mine.startedAt;
-    if (this.#terminal.isTty) this.#redraw(pullBars(mine, this.#terminal.columns));
+    const { isTty, columns, rows } = this.#terminal;
+    if (isTty) this.#picture.draw(pullBars(mine, { columns, rows }), { write: (text) => this.#terminal.err(text), columns, rows });
     else this.#tellDone(mine);
   }
 
@@ -91,18 +148,11 @@ export class PullView {
     return this.#shown?.equals(startedAt) === true || startedAt.toNumber() / NS_PER_MS >= this.#sinceMs;
   }
 
-  #redraw(lines: readonly string[]): void {
-    const up = this.#linesDrawn === 0 ? '' : `\u001b[${this.#linesDrawn}A`;
-    // Clearing to the end of the screen also removes lines of a taller picture before.
-    this.#terminal.err(`${up}\u001b[0J${lines.join('\n')}\n`);
-    this.#linesDrawn = lines.length;
-  }
-
   #tellDone(pull: operator.PullProgress): void {
     for (const layer of pull.layers) {
       if (!isDone(layer) || this.#told.has(layer.digest)) continue;
       this.#told.add(layer.digest);
-      this.#terminal.err(`layer ${shortDigest(layer.digest)} ${formatBytes(layer.totalBytes.toNumber())}: ${stateWord(layer)}\n`);
+      this.#terminal.err(`layer ${shortDigest(layer.digest)} ${formatBytes(layer.totalBytes.toNumber())}: ${stateWords(layer)}\n`);
     }
   }
 }

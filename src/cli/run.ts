@@ -4,6 +4,7 @@
  * 1 failed, 2 the command line was not understood; exec, doctor and
  * run --attach have codes of their own besides.
  */
+import { once } from 'node:events';
 import { nearest } from '../config/index.ts';
 import { parseArgs } from './args.ts';
 import { type Command, type FlagValues, type Terminal, UsageError } from './command.ts';
@@ -101,11 +102,28 @@ function processTerminal(): Terminal {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
+  const isTty = (stream: NodeJS.WriteStream): boolean => stream.isTTY === true && process.env.TERM !== 'dumb';
+  const shown = stderr.isTTY ? stderr : stdout; // both are the same terminal when both are one
   return {
     out: (data) => void stdout.write(data),
     err: (data) => void stderr.write(data),
-    isTty: stderr.isTTY === true && process.env.TERM !== 'dumb',
-    columns: stderr.columns ?? 80,
+    get isInTty() {
+      return process.stdin.isTTY === true;
+    },
+    get input() {
+      return process.stdin;
+    },
+    async drained() {
+      if (stdout.writableNeedDrain) await once(stdout, 'drain');
+    },
+    isTty: isTty(stderr),
+    isOutTty: isTty(stdout),
+    get columns() {
+      return shown.columns ?? 80;
+    },
+    get rows() {
+      return shown.rows ?? 24;
+    },
     env: process.env,
   };
 }

@@ -7,7 +7,7 @@
  */
 import { isIP } from 'node:net';
 import { flag, integer, list, oneOf, path, program, type RowsField, rows, text, type ValueField } from './fields.ts';
-import type { Config, HandlerConfig, RegistryHostConfig } from './types.ts';
+import type { Config, HandlerConfig } from './types.ts';
 
 type Leaf = string | number | boolean | readonly unknown[];
 // In brackets, so that a union such as a log level is one type and not distributed over.
@@ -23,7 +23,6 @@ const SOCKET_PATH_MAX_BYTES = 107;
 /** IFNAMSIZ is 16 with the terminating NUL (linux/if.h). */
 const INTERFACE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/;
 const HANDLER_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/; // RuntimeClass handlers are DNS labels
-const HOST = /^[A-Za-z0-9.-]+(:\d{1,5})?$|^\[[0-9A-Fa-f:]+\](:\d{1,5})?$/;
 const CGROUP_PARENT = /^\/[A-Za-z0-9._/-]*[A-Za-z0-9._-]$|^[A-Za-z0-9._-]+\.slice$/;
 
 /** HOST:PORT with a literal address, or nothing. */
@@ -48,10 +47,6 @@ function isPodCidr(cidrs: string): boolean {
   return !families.includes(0) && new Set(families).size === families.length;
 }
 
-function isHttpUrl(url: string): boolean {
-  return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol);
-}
-
 const HANDLERS = rows<HandlerConfig>({
   summary:
     'OCI runtimes by handler name (the handler of a RuntimeClass). Each is probed at start by really running a container; one that cannot is reported and not offered.',
@@ -67,22 +62,6 @@ const HANDLERS = rows<HandlerConfig>({
       test: (name) => HANDLER_NAME.test(name),
     }),
     path: program({ summary: 'The binary.' }),
-  },
-});
-
-const REGISTRIES = rows<RegistryHostConfig>({
-  summary: 'Registry hosts that need more than https and their own name.',
-  identity: 'host',
-  default: [],
-  columns: {
-    host: text({ summary: 'HOST[:PORT] as written in image references.', allowed: 'HOST or HOST:PORT', test: (host) => HOST.test(host) }),
-    mirrors: list({
-      default: [],
-      summary: 'Base URLs tried in order before the host itself.',
-      of: 'http:// or https:// URLs',
-      test: isHttpUrl,
-    }),
-    plainHttp: flag({ default: false, summary: 'Speak http to the host itself. Loopback hosts are spoken to by http without this.' }),
   },
 });
 
@@ -183,14 +162,48 @@ export const SCHEMA: Schema<Config> = {
         min: 1,
         max: 16,
         unit: 'layers',
-        summary: 'Layers of one pull that are downloaded at once.',
+        summary: 'Layers that are downloaded at once, over all pulls.',
       }),
-      registries: REGISTRIES,
+      stallFloorBytesPerSecond: integer({
+        default: 1024,
+        min: 1,
+        max: 1_073_741_824,
+        unit: 'bytes per second',
+        summary:
+          'A download that brings less than this, on average over `images.stall_window_ms`, is cut and resumed on a new connection; a pull fails after five of these in a row.',
+      }),
+      stallWindowMs: integer({
+        default: 30_000,
+        min: 100,
+        max: 3_600_000,
+        unit: 'milliseconds',
+        summary: 'How long a download may stay below `images.stall_floor_bytes_per_second`. No caller’s deadline has to do with it.',
+      }),
+      keepBlobs: flag({
+        default: false,
+        summary:
+          'Keep the compressed blobs of layers beside what is unpacked, so that `berth image save` and `push` send the very blobs that were pulled. Costs a third to a half more disk; without it a layer’s tar is made again when it is sent.',
+      }),
+      hostsDir: path({
+        default: '/etc/berth/certs.d',
+        summary:
+          'Where hosts files are looked for: HOST/hosts.toml in containerd’s format, `_default/hosts.toml` for hosts without one (docs/registries.md). Read anew at each pull.',
+      }),
+      dockerConfig: path({
+        default: '/root/.docker/config.json',
+        summary:
+          'Docker’s config.json, with credentials for pulls that bring none and for mirrors (docs/registries.md). Read anew at each pull; it need not exist.',
+      }),
       pinned: list({
         default: [],
         summary: 'Globs over HOST/NAME:TAG; matching images are reported as pinned, so that kubelet never collects them.',
         of: 'globs such as "registry.k8s.io/pause:*"',
         test: (glob) => glob !== '',
+      }),
+      importDir: path({
+        default: '/var/lib/berth/import',
+        summary:
+          'Archives of images (*.tar, *.tar.gz, *.tgz, *.tar.zst, OCI layout directories) that are loaded and pinned at start, in order of their names; it need not exist. An image removed later comes back with the next start.',
       }),
     },
   },

@@ -7,16 +7,6 @@ export interface HandlerConfig {
   path: string;
 }
 
-/** A registry host that is not plain https. */
-export interface RegistryHostConfig {
-  /** HOST[:PORT] as written in references. */
-  host: string;
-  /** Base URLs tried in order before the host itself, e.g. http://127.0.0.1:5000. */
-  mirrors: string[];
-  /** Speak http, not https, to the host itself (loopback hosts do so by default). */
-  plainHttp: boolean;
-}
-
 /** Everything that can be configured. */
 export interface Config {
   socket: string;
@@ -51,10 +41,21 @@ export interface Config {
     mtu: number;
   };
   images: {
+    /** Over all pulls. */
     parallelDownloads: number;
-    registries: RegistryHostConfig[];
+    /** Keep compressed blobs of layers after unpacking. */
+    keepBlobs: boolean;
+    /** Directory of HOST/hosts.toml. */
+    hostsDir: string;
+    /** Docker’s config.json. */
+    dockerConfig: string;
+    /** A download slower than this over a whole window is cut and resumed. */
+    stallFloorBytesPerSecond: number;
+    stallWindowMs: number;
     /** Globs over NAME:TAG; such images are reported pinned. */
     pinned: string[];
+    /** Archives in it are loaded and pinned at start; may be absent. */
+    importDir: string;
   };
   metrics: {
     /** HOST:PORT; '' turns it off. */

@@ -7,7 +7,7 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, isRuntimeError, messageOf, RuntimeError } from '../errors/index.ts';
 import { newContainerId } from '../ids/index.ts';
-import type { ImageRecord } from '../image/index.ts';
+import { type ImageRecord, refuseArtifact } from '../image/index.ts';
 import { type SandboxRecord, sandboxPaths, sandboxState } from '../sandbox/index.ts';
 import { mountRootfs } from '../snapshot/index.ts';
 import { bootId, nowNs, SIGNALS } from '../sys/index.ts';
@@ -41,6 +41,7 @@ export function prepareRecord(host: ContainerHost, input: CreateInput): Readonly
   if (sandboxState(sandbox) !== 'ready') throw notReady(sandbox, spec, 'created');
   refuseUnoffered(spec);
   const image = findImage(host, spec);
+  refuseArtifact(image);
   const id = newContainerId();
   return host.records.put({
     id,

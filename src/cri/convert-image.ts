@@ -1,10 +1,11 @@
 /** Image records as answers, and credentials as the domain wants them. */
 
+import type Long from 'long';
 import type { operator } from '../gen/index.ts';
 import { cri } from '../gen/index.ts';
-import type { ImageFsUsage, ImageRecord, PullProgress, RegistryAuth } from '../image/index.ts';
+import type { CheckStep, ImageFsUsage, ImageRecord, PullProgress, RegistryAuth } from '../image/index.ts';
 import { EncodedList } from './encoded.ts';
-import { layerStates, pullStates } from './enums.ts';
+import { checkOutcomes, layerStates, pullStates } from './enums.ts';
 import { toInt64, toUint64 } from './int64.ts';
 
 /** The largest uid: 2^32-1 is the kernel's "no change". */
@@ -43,6 +44,13 @@ export function authFromWire(wire: cri.AuthConfig | null): RegistryAuth | undefi
   return secrets.every((secret) => secret === '') ? undefined : auth;
 }
 
+/** Credentials of the operator's calls; without a user there are none. */
+export function credentialsFromWire(wire: operator.Credentials | null): RegistryAuth | undefined {
+  if (wire === null || wire.username === '') return undefined;
+  const { username, password } = wire;
+  return { username, password, auth: '', serverAddress: '', identityToken: '', registryToken: '' };
+}
+
 /** FilesystemUsage of the image store. */
 export function fsUsageToWire(usage: ImageFsUsage, nowNs: bigint): cri.FilesystemUsageInit {
   return {
@@ -53,19 +61,49 @@ export function fsUsageToWire(usage: ImageFsUsage, nowNs: bigint): cri.Filesyste
   };
 }
 
+const NS_PER_MS = 1e6;
+
 /** PullProgress of the operator's service. */
 export function pullToWire(pull: PullProgress): operator.PullProgressInit {
   return {
     reference: pull.reference,
     startedAt: toInt64(pull.startedAtNs),
+    endedAt: toInt64(pull.endedAtNs),
     state: pullStates.toWire(pull.state),
     layers: pull.layers.map((layer) => ({
       digest: layer.digest,
       totalBytes: toInt64(BigInt(layer.totalBytes)),
       downloadedBytes: toInt64(BigInt(layer.downloadedBytes)),
+      unpackedBytes: toInt64(BigInt(layer.unpackedBytes)),
+      resumedBytes: toInt64(BigInt(layer.resumedBytes)),
+      source: layer.source,
       state: layerStates.toWire(layer.state),
     })),
+    bytesPerSecond: whole(pull.bytesPerSecond),
+    endsIn: whole((pull.endsInMs ?? 0) * NS_PER_MS),
     error: pull.error,
     imageId: pull.imageId,
   };
+}
+
+/** CheckImagesResponse of the operator's service. */
+export function checkToWire(step: CheckStep): operator.CheckImagesResponseInit {
+  if ('layer' in step) return { ...step.layer, outcome: checkOutcomes.toWire(step.layer.outcome) };
+  const { layers, damaged, repaired, walked, counted } = step.summary;
+  return {
+    summary: {
+      layers: toInt64(BigInt(layers)),
+      damaged: toInt64(BigInt(damaged)),
+      repaired: toInt64(BigInt(repaired)),
+      walkedBytes: toInt64(walked.diskBytes),
+      walkedInodes: toInt64(walked.inodes),
+      countedBytes: toInt64(counted.diskBytes),
+      countedInodes: toInt64(counted.inodes),
+    },
+  };
+}
+
+/** A figure that was measured; what is too large to be true is cut off. */
+function whole(figure: number): Long {
+  return toInt64(BigInt(Math.round(Math.min(figure, Number.MAX_SAFE_INTEGER))));
 }

@@ -27,7 +27,10 @@ export interface CriDependencies {
   readonly proven: ProvenFeatures;
   readonly sandboxes: SandboxService;
   readonly containers: ContainerService;
-  readonly images: Pick<ImageService, 'pull' | 'find' | 'list' | 'remove' | 'fsUsage' | 'pulls' | 'pullsChanged'>;
+  readonly images: Pick<
+    ImageService,
+    'pull' | 'find' | 'list' | 'remove' | 'testRegistry' | 'fsUsage' | 'check' | 'load' | 'save' | 'push' | 'pulls' | 'pullsChanged'
+  >;
   readonly sampler: Pick<Sampler, 'sample' | 'sandbox' | 'container'>;
   readonly network: Pick<PodNetwork, 'status' | 'setPodCidr'>;
   readonly runtime: Pick<OciRuntime, 'handlers' | 'resolve'>;

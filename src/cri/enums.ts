@@ -8,7 +8,7 @@ import type { CgroupDriver } from '../cgroup/index.ts';
 import type { ContainerState, MountSpec } from '../container/index.ts';
 import type { LifecycleEventKind } from '../events/index.ts';
 import { cri, operator } from '../gen/index.ts';
-import type { LayerProgress, PullProgress } from '../image/index.ts';
+import type { LayerCheck, LayerProgress, PullProgress, SaveRequest } from '../image/index.ts';
 import type { PortMapping } from '../network/index.ts';
 import type { NamespaceMode, SandboxState, SecurityProfile } from '../sandbox/index.ts';
 import { invalid } from './fields.ts';
@@ -105,6 +105,17 @@ export const layerStates = new Enumeration<LayerProgress['state']>('LayerState',
   unpacking: operator.LayerState.LAYER_UNPACKING,
   done: operator.LayerState.LAYER_DONE,
   shared: operator.LayerState.LAYER_SHARED,
+});
+
+export const checkOutcomes = new Enumeration<LayerCheck['outcome']>('CheckOutcome', {
+  whole: operator.CheckOutcome.CHECK_WHOLE,
+  damaged: operator.CheckOutcome.CHECK_DAMAGED,
+  repaired: operator.CheckOutcome.CHECK_REPAIRED,
+});
+
+export const archiveFormats = new Enumeration<SaveRequest['format']>('ArchiveFormat', {
+  oci: operator.ArchiveFormat.ARCHIVE_OCI,
+  docker: operator.ArchiveFormat.ARCHIVE_DOCKER,
 });
 
 /** glibc's first and last real-time signals (signal(7)); names count up from one and down from the other. */

@@ -11,6 +11,11 @@ import { listImages } from './image/list-images.ts';
 import { pullImage } from './image/pull-image.ts';
 import { removeImage } from './image/remove-image.ts';
 import { streamImages } from './image/stream-images.ts';
+import { checkImages } from './operator/check-images.ts';
+import { loadImages } from './operator/load-images.ts';
+import { pushImage } from './operator/push-image.ts';
+import { saveImages } from './operator/save-images.ts';
+import { testRegistry } from './operator/test-registry.ts';
 import { watchPulls } from './operator/watch-pulls.ts';
 import { containerStats } from './runtime/container-stats.ts';
 import { containerStatus } from './runtime/container-status.ts';
@@ -82,4 +87,11 @@ export const imageRpcs: HandlersOf<typeof imageService> = {
 };
 
 /** berth.v1.Operator */
-export const operatorRpcs: HandlersOf<typeof operatorService> = { WatchPulls: watchPulls };
+export const operatorRpcs: HandlersOf<typeof operatorService> = {
+  WatchPulls: watchPulls,
+  LoadImages: loadImages,
+  SaveImages: saveImages,
+  PushImage: pushImage,
+  TestRegistry: testRegistry,
+  CheckImages: checkImages,
+};

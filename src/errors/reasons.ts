@@ -136,6 +136,10 @@ export const REASONS = {
     meaning: 'The registry refused the credentials, or wants some.',
     action: 'check the imagePullSecret or the registry’s configuration',
   },
+  IMAGE_IS_ARTIFACT: {
+    meaning: 'What the name stands for is an OCI artifact, not a container image.',
+    action: 'mount it as an image volume, or correct the name',
+  },
   IMAGE_PLATFORM: {
     meaning: 'The image has no variant for this node’s platform.',
     action: 'push the image for the platform the message names',
@@ -146,6 +150,14 @@ export const REASONS = {
     action: 'pull again; if it stays, the registry or a proxy is broken',
   },
   IMAGE_LAYER: { meaning: 'A layer cannot be unpacked.', action: 'rebuild the image; the message names the entry' },
+  IMAGE_ARCHIVE: {
+    meaning: 'A file or directory of images cannot be read, or is not what it claims to be.',
+    action: 'make or copy the archive again; the message names the member',
+  },
+  IMAGE_LAYER_UNAVAILABLE: {
+    meaning: 'A layer of the image cannot be sent on: its blob was not kept, or what the node has of it is damaged.',
+    action: 'do what the message says and pull the image again',
+  },
   REGISTRY_UNAVAILABLE: { meaning: 'The registry cannot be reached or fails.', action: 'check the endpoints the message lists' },
   PULL_STALLED: { meaning: 'A download delivered too little for too long.', action: 'check the path to the registry' },
   // configuration

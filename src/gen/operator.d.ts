@@ -30,6 +30,9 @@ export declare namespace v1 {
     layers: LayerProgress[];
     error: string;
     imageId: string;
+    endedAt: Long;
+    bytesPerSecond: Long;
+    endsIn: Long;
   }
   interface PullProgressInit {
     reference?: string | null | undefined;
@@ -38,6 +41,9 @@ export declare namespace v1 {
     layers?: readonly LayerProgressInit[] | null | undefined;
     error?: string | null | undefined;
     imageId?: string | null | undefined;
+    endedAt?: Long | null | undefined;
+    bytesPerSecond?: Long | null | undefined;
+    endsIn?: Long | null | undefined;
   }
   const PullProgress: Message<PullProgressInit, PullProgress>;
   const PullState: { readonly PULL_RESOLVING: 0; readonly PULL_PULLING: 1; readonly PULL_DONE: 2; readonly PULL_FAILED: 3 };
@@ -46,12 +52,18 @@ export declare namespace v1 {
     totalBytes: Long;
     downloadedBytes: Long;
     state: number;
+    unpackedBytes: Long;
+    resumedBytes: Long;
+    source: string;
   }
   interface LayerProgressInit {
     digest?: string | null | undefined;
     totalBytes?: Long | null | undefined;
     downloadedBytes?: Long | null | undefined;
     state?: number | null | undefined;
+    unpackedBytes?: Long | null | undefined;
+    resumedBytes?: Long | null | undefined;
+    source?: string | null | undefined;
   }
   const LayerProgress: Message<LayerProgressInit, LayerProgress>;
   const LayerState: { readonly LAYER_WAITING: 0; readonly LAYER_DOWNLOADING: 1; readonly LAYER_UNPACKING: 2; readonly LAYER_DONE: 3; readonly LAYER_SHARED: 4 };

@@ -197,6 +197,9 @@ const berth = $root.berth = (() => {
 			PullProgress.prototype.layers = $util.emptyArray;
 			PullProgress.prototype.error = "";
 			PullProgress.prototype.imageId = "";
+			PullProgress.prototype.endedAt = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			PullProgress.prototype.bytesPerSecond = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			PullProgress.prototype.endsIn = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 
 			PullProgress.encode = function (m, w, q) {
 				if (!w)
@@ -219,6 +222,12 @@ const berth = $root.berth = (() => {
 					w.uint32(42).string(m.error);
 				if (m.imageId != null && $Object.hasOwnProperty.call(m, "imageId") && m.imageId !== "")
 					w.uint32(50).string(m.imageId);
+				if (m.endedAt != null && $Object.hasOwnProperty.call(m, "endedAt") && (typeof m.endedAt === "object" ? m.endedAt.low || m.endedAt.high : m.endedAt !== 0))
+					w.uint32(56).int64(m.endedAt);
+				if (m.bytesPerSecond != null && $Object.hasOwnProperty.call(m, "bytesPerSecond") && (typeof m.bytesPerSecond === "object" ? m.bytesPerSecond.low || m.bytesPerSecond.high : m.bytesPerSecond !== 0))
+					w.uint32(64).int64(m.bytesPerSecond);
+				if (m.endsIn != null && $Object.hasOwnProperty.call(m, "endsIn") && (typeof m.endsIn === "object" ? m.endsIn.low || m.endsIn.high : m.endsIn !== 0))
+					w.uint32(72).int64(m.endsIn);
 				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
 					for (var i = 0; i < m.$unknowns.length; ++i)
 						w.raw(m.$unknowns[i]);
@@ -305,6 +314,33 @@ const berth = $root.berth = (() => {
 								delete m.imageId;
 							continue;
 						}
+					case 7: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.endedAt = v;
+							else
+								delete m.endedAt;
+							continue;
+						}
+					case 8: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.bytesPerSecond = v;
+							else
+								delete m.bytesPerSecond;
+							continue;
+						}
+					case 9: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.endsIn = v;
+							else
+								delete m.endsIn;
+							continue;
+						}
 					}
 					r.skipType(u, q, t);
 					if (!r.discardUnknown) {
@@ -347,6 +383,9 @@ const berth = $root.berth = (() => {
 			LayerProgress.prototype.totalBytes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 			LayerProgress.prototype.downloadedBytes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
 			LayerProgress.prototype.state = 0;
+			LayerProgress.prototype.unpackedBytes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			LayerProgress.prototype.resumedBytes = $util.Long ? $util.Long.fromBits(0,0,false) : 0;
+			LayerProgress.prototype.source = "";
 
 			LayerProgress.encode = function (m, w, q) {
 				if (!w)
@@ -363,6 +402,12 @@ const berth = $root.berth = (() => {
 					w.uint32(24).int64(m.downloadedBytes);
 				if (m.state != null && $Object.hasOwnProperty.call(m, "state") && m.state !== 0)
 					w.uint32(32).int32(m.state);
+				if (m.unpackedBytes != null && $Object.hasOwnProperty.call(m, "unpackedBytes") && (typeof m.unpackedBytes === "object" ? m.unpackedBytes.low || m.unpackedBytes.high : m.unpackedBytes !== 0))
+					w.uint32(40).int64(m.unpackedBytes);
+				if (m.resumedBytes != null && $Object.hasOwnProperty.call(m, "resumedBytes") && (typeof m.resumedBytes === "object" ? m.resumedBytes.low || m.resumedBytes.high : m.resumedBytes !== 0))
+					w.uint32(48).int64(m.resumedBytes);
+				if (m.source != null && $Object.hasOwnProperty.call(m, "source") && m.source !== "")
+					w.uint32(58).string(m.source);
 				if (m.$unknowns != null && $Object.hasOwnProperty.call(m, "$unknowns"))
 					for (var i = 0; i < m.$unknowns.length; ++i)
 						w.raw(m.$unknowns[i]);
@@ -430,6 +475,33 @@ const berth = $root.berth = (() => {
 								m.state = v;
 							else
 								delete m.state;
+							continue;
+						}
+					case 5: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.unpackedBytes = v;
+							else
+								delete m.unpackedBytes;
+							continue;
+						}
+					case 6: {
+							if (u !== 0)
+								break;
+							if (typeof (v = r.int64()) === "object" ? v.low || v.high : v !== 0)
+								m.resumedBytes = v;
+							else
+								delete m.resumedBytes;
+							continue;
+						}
+					case 7: {
+							if (u !== 2)
+								break;
+							if ((v = r.stringVerify()).length)
+								m.source = v;
+							else
+								delete m.source;
 							continue;
 						}
 					}

@@ -19,12 +19,39 @@ interface ImageRow extends ImageRecord {
   removedHeldBy?: string[];
 }
 
-/** What a pull brings. */
+/** What a pull or an archive brings. */
 export interface PulledImage extends Omit<ImageRecord, 'repoTags' | 'repoDigests' | 'pinned'> {
-  reference: Reference;
-  /** Digest of what the reference named: an index or the manifest itself. */
-  targetDigest: Digest;
+  /** Names it gets. */
+  names: ImageNames;
 }
+
+/** Names of one image. */
+export interface ImageNames {
+  /** HOST/NAME:TAG */
+  tags: readonly string[];
+  /** HOST/NAME@DIGEST */
+  digests: readonly string[];
+}
+
+/**
+ * The names that references give an image. `targetDigest` is the digest of
+ * what they named, an index or the manifest itself; undefined when it is of
+ * our own making and names nothing.
+ */
+export function namesOf(references: readonly Reference[], targetDigest: Digest | undefined): ImageNames {
+  const digests = targetDigest === undefined ? [] : references.map((reference) => digestNameOf(reference, targetDigest));
+  return {
+    tags: unique(references.flatMap((reference) => (reference.digest === undefined ? (tagOf(reference) ?? []) : []))),
+    digests: unique(digests),
+  };
+}
+
+/** The documents of an image, and the blobs of its layers where they are kept. */
+export const blobsOf = (record: Pick<ImageRecord, 'id' | 'manifestDigest' | 'layerBlobs'>): Digest[] => [
+  record.id,
+  record.manifestDigest,
+  ...record.layerBlobs,
+];
 
 /** Shorter ids could be meant as names: `cafe` is both. Explicit ones (sha256:ab) may be shorter. */
 const BARE_PREFIX_LEAST = 7;
@@ -39,6 +66,7 @@ export class Catalog {
   /** Tag and digest names to ids. */
   readonly #names = new Map<string, ImageId>();
   readonly #holders = new Map<ImageId, Set<string>>();
+  readonly #uses = new Set<{ record: Readonly<ImageRecord> }>();
 
   /** `pinned` are globs over NAME:TAG, where * is any text. Rows that `isWhole` denies are dropped. */
   constructor(store: Store, pinned: readonly string[], isWhole: (record: ImageRecord) => boolean) {
@@ -47,7 +75,7 @@ export class Catalog {
     this.#pinned = pinned.map(globToRegExp);
     for (const { value } of this.#table.all()) {
       if (!isWhole(value)) this.#table.delete(value.id);
-      else if (value.removedHeldBy === undefined) this.#set({ ...value, pinned: this.#isPinned(value.repoTags) });
+      else if (value.removedHeldBy === undefined) this.#set({ ...value, pinned: this.#isPinned(value) });
       else {
         this.#ghosts.set(value.id, value);
         this.#holders.set(value.id, new Set(value.removedHeldBy));
@@ -71,15 +99,18 @@ export class Catalog {
     return isLongEnough ? this.#byPrefix(prefix[2] ?? '') : undefined;
   }
 
-  /** Enters a pulled image, moving its tag to it. */
+  /** Enters an image, moving its tags to it. */
   commit(image: PulledImage): ImageRecord {
-    const { reference, targetDigest, ...facts } = image;
-    const tag = tagOf(reference);
+    const { names, ...facts } = image;
     const before = this.#images.get(image.id);
-    const repoTags = withName(before?.repoTags ?? [], reference.digest === undefined ? tag : undefined);
-    const repoDigests = withName(before?.repoDigests ?? [], digestNameOf(reference, targetDigest));
-    const record: ImageRecord = { ...facts, repoTags, repoDigests, pinned: this.#isPinned(repoTags) };
-    const robbed = tag === undefined || !repoTags.includes(tag) ? [] : this.#without(tag, image.id);
+    const merged = {
+      ...facts,
+      ...(before?.keep === true ? { keep: before.keep } : {}),
+      repoTags: unique([...(before?.repoTags ?? []), ...names.tags]),
+      repoDigests: unique([...(before?.repoDigests ?? []), ...names.digests]),
+    };
+    const record: ImageRecord = { ...merged, pinned: this.#isPinned(merged) };
+    const robbed = this.#without(names.tags, image.id);
     this.#store.durable(() => {
       for (const other of [...robbed, record]) this.#table.put(other.id, other);
     });
@@ -128,14 +159,25 @@ export class Catalog {
     if (holders.size === 0) this.#holders.delete(id);
   }
 
-  /** Layers that an image, visible or held, is made of. */
+  /** Keeps what an image is made of, also when it is removed, until disposed of; a crash ends it too. */
+  use(record: Readonly<ImageRecord>): Disposable {
+    const use = { record };
+    this.#uses.add(use);
+    return { [Symbol.dispose]: () => void this.#uses.delete(use) };
+  }
+
+  /** Layers that an image, visible, held or in use, is made of. */
   layersInUse(): Set<DiffId> {
-    return new Set([...this.#images.values(), ...this.#ghosts.values()].flatMap((record) => record.layers));
+    return new Set(this.#wanted().flatMap((record) => record.layers));
   }
 
   /** Digests of the documents that belong to images. */
   blobsInUse(): Set<Digest> {
-    return new Set([...this.#images.values(), ...this.#ghosts.values()].flatMap((record) => [record.id, record.manifestDigest]));
+    return new Set(this.#wanted().flatMap(blobsOf));
+  }
+
+  #wanted(): Readonly<ImageRecord>[] {
+    return [...this.#images.values(), ...this.#ghosts.values(), ...[...this.#uses].map(({ record }) => record)];
   }
 
   #named(text: string, maybeId: boolean): ImageRecord | undefined {
@@ -160,13 +202,16 @@ export class Catalog {
     return matches[0];
   }
 
-  /** The records that lose `tag` to the image `to`. */
-  #without(tag: string, to: ImageId): ImageRecord[] {
-    const id = this.#names.get(tag);
-    const record = id === undefined || id === to ? undefined : this.#images.get(id);
-    if (record === undefined) return [];
-    const repoTags = record.repoTags.filter((name) => name !== tag);
-    return [{ ...record, repoTags, pinned: this.#isPinned(repoTags) }];
+  /** The records that lose one of `tags` to the image `to`. */
+  #without(tags: readonly string[], to: ImageId): ImageRecord[] {
+    const losers = new Set(tags.flatMap((tag) => this.#names.get(tag) ?? []));
+    losers.delete(to);
+    return [...losers].flatMap((id) => {
+      const record = this.#images.get(id);
+      if (record === undefined) return [];
+      const repoTags = record.repoTags.filter((name) => !tags.includes(name));
+      return [{ ...record, repoTags, pinned: this.#isPinned({ ...record, repoTags }) }];
+    });
   }
 
   #keepGhost(ghost: ImageRow, holders: string[]): void {
@@ -189,13 +234,12 @@ export class Catalog {
     }
   }
 
-  #isPinned(repoTags: readonly string[]): boolean {
-    return repoTags.some((tag) => this.#pinned.some((pattern) => pattern.test(tag)));
+  #isPinned({ keep, repoTags }: Pick<ImageRecord, 'keep' | 'repoTags'>): boolean {
+    return keep === true || repoTags.some((tag) => this.#pinned.some((pattern) => pattern.test(tag)));
   }
 }
 
-const withName = (names: readonly string[], name: string | undefined): string[] =>
-  name === undefined || names.includes(name) ? [...names] : [...names, name];
+const unique = (names: readonly string[]): string[] => [...new Set(names)];
 
 function globToRegExp(glob: string): RegExp {
   const body = glob

@@ -4,20 +4,20 @@
  * and what a failed pull brought is freed.
  */
 import { oneLine, RuntimeError } from '../errors/index.ts';
-import type { DiffId, ImageId } from '../ids/index.ts';
+import type { ImageId } from '../ids/index.ts';
 import {
+  type ArtifactManifest,
   candidatesFor,
-  type Descriptor,
   formatPlatform,
-  formatReference,
   hostPlatform,
   type ImageManifest,
   parseManifest,
   platformMatches,
-  type Reference,
 } from '../registry/index.ts';
+import { artifactLayers, NO_CONFIG } from './artifact.ts';
 import { type ParsedConfig, parseImageConfig } from './image-config.ts';
-import type { FetchedManifest, ImageSource } from './source.ts';
+import type { FetchedManifest, ImageSource, WantedLayer } from './source.ts';
+import type { ImageConfig } from './types.ts';
 
 /** Bytes of a config blob: a few KiB, more with a long history. */
 const CONFIG_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -31,20 +31,26 @@ const OFFERED_SHOWN = 10;
 /** What a reference turned out to be. */
 export interface ResolvedImage {
   id: ImageId;
-  config: ParsedConfig;
+  config: ImageConfig;
+  /** Set for what is no container image. */
+  artifactType?: string;
   configBytes: Buffer;
   manifestBytes: Buffer;
   manifestDigest: ImageId;
   /** Digest of what the reference named. */
   targetDigest: ImageId;
-  /** Each layer's blob with its diffID, lowest first. */
-  layers: { descriptor: Descriptor; diffId: DiffId }[];
+  /** Lowest first. */
+  layers: WantedLayer[];
 }
 
-/** Fetches and checks the documents of an image. */
-export async function resolveImage(source: ImageSource, reference: Reference, signal: AbortSignal): Promise<ResolvedImage> {
-  const what = `image ${formatReference(reference)}`;
+/** Fetches and checks the documents of an image; `what` names it in errors. */
+export async function resolveImage(source: ImageSource, what: string, signal: AbortSignal): Promise<ResolvedImage> {
   const { manifest, bytes, digest, targetDigest } = await resolveManifest(source, what, signal);
+  const documents = { manifestBytes: bytes, manifestDigest: digest, targetDigest };
+  if (manifest.kind === 'artifact') {
+    const { artifactType } = manifest;
+    return { ...documents, id: digest, config: NO_CONFIG, artifactType, configBytes: Buffer.alloc(0), layers: artifactLayers(manifest) };
+  }
   const configBytes = await source.smallBlob(manifest.config, CONFIG_LIMIT_BYTES, signal);
   const config = parseImageConfig(configBytes, what);
   checkPlatform(config, what);
@@ -52,15 +58,15 @@ export async function resolveImage(source: ImageSource, reference: Reference, si
     const message = `the manifest of ${what} has ${manifest.layers.length} layers, its config ${config.diffIds.length}; rebuild the image`;
     throw new RuntimeError('unknown', 'IMAGE_MANIFEST', message);
   }
-  const layers = manifest.layers.flatMap((descriptor, at) => {
+  const layers = manifest.layers.flatMap((descriptor, at): WantedLayer[] => {
     const diffId = config.diffIds[at];
-    return diffId === undefined ? [] : [{ descriptor, diffId }];
+    return diffId === undefined ? [] : [{ descriptor, diffId, content: { kind: 'layer' } }];
   });
-  return { id: manifest.config.digest, config, configBytes, manifestBytes: bytes, manifestDigest: digest, targetDigest, layers };
+  return { ...documents, id: manifest.config.digest, config: config.config, configBytes, layers };
 }
 
 interface ResolvedManifest {
-  manifest: ImageManifest;
+  manifest: ImageManifest | ArtifactManifest;
   bytes: Buffer;
   digest: ImageId;
   targetDigest: ImageId;
@@ -73,7 +79,7 @@ async function resolveManifest(source: ImageSource, what: string, signal: AbortS
   let indexes = 0;
   const descend = async (fetched: FetchedManifest, depth: number): Promise<Omit<ResolvedManifest, 'targetDigest'> | undefined> => {
     const document = parseManifest(fetched.bytes, what, fetched.contentType);
-    if (document.kind === 'manifest') return { manifest: document, bytes: fetched.bytes, digest: fetched.digest };
+    if (document.kind !== 'index') return { manifest: document, bytes: fetched.bytes, digest: fetched.digest };
     indexes += 1;
     if (depth > INDEX_DEPTH_LIMIT) throw unusableIndex(what, `nests deeper than ${INDEX_DEPTH_LIMIT}`);
     if (indexes > INDEXES_LIMIT) throw unusableIndex(what, `leads to more than ${INDEXES_LIMIT} indexes`);

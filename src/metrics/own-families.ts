@@ -8,6 +8,7 @@ import type { CountedFamily } from './family.ts';
 /** From a millisecond (List, Status) to minutes (PullImage). */
 const RPC_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 const PULL_BUCKETS = [0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640];
+const LAYER_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640];
 const PHASE_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** By key, so that code names a family and not a string. */
@@ -44,6 +45,62 @@ export const OWN_FAMILIES = {
     help: 'Pulls that failed, by reason (docs/errors.md)',
     type: 'counter',
     labels: ['registry', 'reason'],
+  },
+  pullsInFlight: {
+    name: 'berth_image_pulls_in_flight',
+    help: 'Pulls under way (state resolving, pulling)',
+    type: 'gauge',
+    labels: ['state'],
+  },
+  pullsInFlightBytes: {
+    name: 'berth_image_pulls_in_flight_bytes',
+    help: 'Compressed bytes of the layers that pulls under way bring: those on the node so far, and all (part downloaded, total)',
+    type: 'gauge',
+    labels: ['part'],
+  },
+  receivedBytes: {
+    name: 'berth_image_received_bytes_total',
+    help: 'Bytes of layers that came over the network, of failed pulls too (source registry, mirror)',
+    type: 'counter',
+    labels: ['registry', 'source'],
+  },
+  layerDownloadSeconds: {
+    name: 'berth_image_layer_download_seconds',
+    help: 'Seconds a layer took to download, retries included',
+    type: 'histogram',
+    labels: ['registry'],
+    buckets: LAYER_BUCKETS,
+  },
+  layerUnpackSeconds: {
+    name: 'berth_image_layer_unpack_seconds',
+    help: 'Seconds from the beginning of a layer’s download until it was unpacked',
+    type: 'histogram',
+    labels: [],
+    buckets: LAYER_BUCKETS,
+  },
+  downloadsResumed: {
+    name: 'berth_image_downloads_resumed_total',
+    help: 'Downloads of layers that went on where an earlier one or its connection had broken off',
+    type: 'counter',
+    labels: ['registry'],
+  },
+  downloadRetries: {
+    name: 'berth_image_download_retries_total',
+    help: 'Attempts at a layer after one that failed, stalls included',
+    type: 'counter',
+    labels: ['registry'],
+  },
+  downloadStalls: {
+    name: 'berth_image_download_stalls_total',
+    help: 'Connections cut for bringing less than images.stall_floor_bytes_per_second',
+    type: 'counter',
+    labels: ['registry'],
+  },
+  pullJoins: {
+    name: 'berth_image_pull_joins_total',
+    help: 'Callers that waited for a pull, and pulls that waited for a layer, which another one had begun (what pull, layer)',
+    type: 'counter',
+    labels: ['what'],
   },
   pullLayers: {
     name: 'berth_image_pull_layers_total',

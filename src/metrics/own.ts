@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type ContainerService, type ContainerState, containerState } from '../container/index.ts';
-import type { ImageService, PullObserver } from '../image/index.ts';
+import type { ImageService, PullObserver, PullProgress, TransferEvent } from '../image/index.ts';
 import { type SandboxService, type SandboxState, sandboxState } from '../sandbox/index.ts';
 import { EventLoopLag } from './event-loop.ts';
 import { type Put, registerFilled, render } from './exposition.ts';
@@ -17,7 +17,7 @@ const OTHER = 'other';
 export interface OwnSources {
   sandboxes: Pick<SandboxService, 'list'>;
   containers: Pick<ContainerService, 'list'>;
-  images: Pick<ImageService, 'list' | 'fsUsage'>;
+  images: Pick<ImageService, 'list' | 'fsUsage' | 'pulls'>;
   /** The event bus; `dropped` counts subscriptions closed because their reader was too slow. */
   events: { readonly subscribers: number; readonly dropped?: number };
 }
@@ -30,7 +30,12 @@ export interface RpcObserver {
 }
 
 const SANDBOX_STATES: readonly SandboxState[] = ['ready', 'notready'];
+const PULL_STATES = ['resolving', 'pulling'] as const satisfies readonly PullProgress['state'][];
 const CONTAINER_STATES: readonly ContainerState[] = ['created', 'running', 'exited', 'unknown'];
+
+const inFlight = (images: Pick<ImageService, 'pulls'>): PullProgress[] =>
+  images.pulls().filter(({ state }) => PULL_STATES.some((each) => each === state));
+const sum = (figures: readonly number[]): number => figures.reduce((total, figure) => total + figure, 0);
 
 /** Lets the first distinct values through and folds the rest. */
 class Bounded {
@@ -110,6 +115,7 @@ export class OwnEndpoint implements Disposable {
 
   #countPulls(): PullObserver {
     const registries = new Bounded();
+    const transfer = this.#countTransfers(registries);
     const bytes = this.#counter(OWN_FAMILIES.pullBytes);
     const layers = this.#counter(OWN_FAMILIES.pullLayers);
     const failures = this.#counter(OWN_FAMILIES.pullFailures);
@@ -123,6 +129,27 @@ export class OwnEndpoint implements Disposable {
         layers.inc({ source: 'shared' }, event.layersShared);
       },
       failed: (event) => failures.inc({ registry: registries.of(event.registry), reason: event.reason }),
+      transfer,
+    };
+  }
+
+  #countTransfers(registries: Bounded): (event: TransferEvent) => void {
+    const received = this.#counter(OWN_FAMILIES.receivedBytes);
+    const downloaded = this.#histogram(OWN_FAMILIES.layerDownloadSeconds);
+    const unpacked = this.#histogram(OWN_FAMILIES.layerUnpackSeconds);
+    const joins = this.#counter(OWN_FAMILIES.pullJoins);
+    const counters = {
+      resumed: this.#counter(OWN_FAMILIES.downloadsResumed),
+      retried: this.#counter(OWN_FAMILIES.downloadRetries),
+      stalled: this.#counter(OWN_FAMILIES.downloadStalls),
+    };
+    return (event) => {
+      if (event.kind === 'unpacked') return unpacked.observe(event.seconds);
+      if (event.kind === 'joined') return joins.inc({ what: event.what });
+      const registry = registries.of(event.registry);
+      if (event.kind === 'received') received.inc({ registry, source: event.mirror ? 'mirror' : 'registry' }, event.bytes);
+      else if (event.kind === 'downloaded') downloaded.observe({ registry }, event.seconds);
+      else counters[event.kind].inc({ registry });
     };
   }
 
@@ -134,6 +161,20 @@ export class OwnEndpoint implements Disposable {
     this.#askSources(OWN_FAMILIES.images, ({ images }, put) => put({}, images.list().length));
     this.#askSources(OWN_FAMILIES.imageBytes, ({ images }, put) => put({}, Number(images.fsUsage().usedBytes)));
     this.#askSources(OWN_FAMILIES.imageInodes, ({ images }, put) => put({}, Number(images.fsUsage().inodesUsed)));
+    this.#askSources(OWN_FAMILIES.pullsInFlight, ({ images }, put) =>
+      putStates(
+        put,
+        PULL_STATES,
+        inFlight(images).map(({ state }) => state),
+      ),
+    );
+    this.#askSources(OWN_FAMILIES.pullsInFlightBytes, ({ images }, put) => {
+      const layers = inFlight(images)
+        .flatMap((pull) => pull.layers)
+        .filter((layer) => layer.state !== 'shared');
+      put({ part: 'downloaded' }, sum(layers.map((layer) => layer.downloadedBytes)));
+      put({ part: 'total' }, sum(layers.map((layer) => layer.totalBytes)));
+    });
     this.#askSources(OWN_FAMILIES.subscribers, ({ events }, put) => put({}, events.subscribers));
     this.#askSources(OWN_FAMILIES.eventsDropped, ({ events }, put) => {
       if (events.dropped !== undefined) put({}, events.dropped);

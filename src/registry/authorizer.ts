@@ -1,31 +1,55 @@
 /**
  * Logging in at one endpoint for one repository: answers a 401's challenges
- * with Basic or with a token from the server the challenge names. Tokens live
- * here only, as long as the pull, and never show in a message.
+ * with Basic or with a token from the server the challenge names. Requests
+ * that meet the same challenge at once share one log-in. Tokens live here
+ * only, as long as the session, and never show in a message.
  */
+import { SingleFlight } from '../async/index.ts';
 import { messageOf } from '../errors/index.ts';
 import type { Challenge } from './challenge.ts';
-import { basicHeader, type Credentials } from './credentials.ts';
-import { ConnectionError, type HttpClient } from './http.ts';
+import { ConnectionError } from './connection-error.ts';
+import { basicHeader, type Credentials, type FoundCredentials } from './credentials.ts';
+import type { HttpClient, Target } from './http.ts';
+import { LoginError } from './login-error.ts';
+import { actionsFor, parseToken, type Token } from './token.ts';
 
 /** A token answer is some KiB. */
 const TOKEN_LIMIT_BYTES = 1024 * 1024;
 const CLIENT_ID = 'berth';
+/** A token is renewed this long before it expires, for the way of the request. */
+const EXPIRY_MARGIN_MS = 5_000;
+/** A token server that is down is not asked again before each request. */
+const RENEWAL_PAUSE_MS = 30_000;
 
-/** The log-in failed; the message says how, without secrets. */
-export class LoginError extends Error {}
+/** What it logs in for. */
+export interface AuthorizerOptions {
+  http: HttpClient;
+  target: Target;
+  repository: string;
+  /** Of the token's scope: `pull` or `pull,push`. */
+  actions: 'pull' | 'pull,push';
+  /** Credentials, asked for when the endpoint wants to know who we are. */
+  find: () => Promise<FoundCredentials | undefined>;
+}
+
+/** How we are logged in, for people. */
+export interface Login {
+  /** "anonymous", or where the credentials are from. */
+  readonly whose: string;
+  readonly how: 'none' | 'basic' | 'token';
+}
 
 export class Authorizer {
-  readonly #http: HttpClient;
-  readonly #repository: string;
-  readonly #credentials: Credentials | undefined;
+  readonly #options: AuthorizerOptions;
+  readonly #logins = new SingleFlight<'login', void>();
+  #found: Promise<FoundCredentials | undefined> | undefined;
   #header: string | undefined;
+  #login: Login = { whose: 'anonymous', how: 'none' };
+  /** The challenge that the present token answers, and when that ends (performance.now()). */
+  #renewable: { challenge: Challenge; atMs: number } | undefined;
 
-  constructor(http: HttpClient, repository: string, credentials: Credentials | undefined) {
-    this.#http = http;
-    this.#repository = repository;
-    this.#credentials = credentials;
-    this.#header = credentials?.kind === 'bearer' ? `Bearer ${credentials.token}` : undefined;
+  constructor(options: AuthorizerOptions) {
+    this.#options = options;
   }
 
   /** Authorization header to send now. */
@@ -33,49 +57,95 @@ export class Authorizer {
     return this.#header;
   }
 
+  get login(): Login {
+    return this.#login;
+  }
+
   /**
-   * Gets a header that answers the challenges. Rejects with LoginError when
-   * they cannot be met, ConnectionError when the token server does not serve.
+   * Gets a header that answers the challenges to a request that went out with `sent`; nothing to do when another
+   * request has got a newer one meanwhile. Rejects with LoginError when the challenges cannot be met, ConnectionError
+   * when the token server does not serve.
    */
-  async answer(challenges: readonly Challenge[], endpoint: string, signal: AbortSignal): Promise<void> {
+  async answer(challenges: readonly Challenge[], sent: string | undefined, signal: AbortSignal): Promise<void> {
+    if (this.#header !== sent) return;
+    await this.#logins.join('login', { signal }, async (flight) => this.#logIn(challenges, flight));
+  }
+
+  /** Renews a token that is about to expire; when the token server does not serve, the old one may still do. Rejects like `answer` otherwise. */
+  async renew(signal: AbortSignal): Promise<void> {
+    const renewable = this.#renewable;
+    if (renewable === undefined || performance.now() < renewable.atMs - EXPIRY_MARGIN_MS) return;
+    try {
+      await this.#logins.join('login', { signal }, (flight) => this.#logIn([renewable.challenge], flight));
+    } catch (error) {
+      if (!(error instanceof ConnectionError)) throw error;
+      renewable.atMs = performance.now() + RENEWAL_PAUSE_MS;
+    }
+  }
+
+  async #logIn(challenges: readonly Challenge[], signal: AbortSignal): Promise<void> {
+    this.#found ??= this.#options.find();
+    const found = await this.#found;
+    const credentials = found?.credentials;
+    const whose = found?.whose ?? 'anonymous';
     const bearer = challenges.find((challenge) => challenge.scheme === 'bearer');
-    if (bearer !== undefined) {
-      this.#header = `Bearer ${await this.#token(bearer, endpoint, signal)}`;
+    if (credentials?.kind === 'bearer') {
+      const header = `Bearer ${credentials.token}`;
+      if (this.#header === header) throw new LoginError('it refuses the registry token given');
+      this.#set(header, { whose, how: 'token' });
+    } else if (bearer !== undefined) {
+      const token = await this.#token(bearer, credentials, signal);
+      this.#set(`Bearer ${token.value}`, { whose, how: 'token' });
+      this.#renewable = { challenge: bearer, atMs: performance.now() + token.lifeMs };
     } else if (challenges.some((challenge) => challenge.scheme === 'basic')) {
-      if (this.#credentials?.kind !== 'basic') throw new LoginError('it wants a user name and password, and none were given for it');
-      this.#header = basicHeader(this.#credentials.username, this.#credentials.password);
+      if (credentials?.kind !== 'basic') throw new LoginError('it wants a user name and password, and none were given for it');
+      this.#set(basicHeader(credentials.username, credentials.password), { whose, how: 'basic' });
     } else throw new LoginError('it refuses access and offers no way to log in');
   }
 
-  /** distribution-spec "token authentication": GET with the challenge's service and scope, POST for a refresh token. */
-  async #token(challenge: Challenge, endpoint: string, signal: AbortSignal): Promise<string> {
-    if (this.#credentials?.kind === 'bearer') throw new LoginError('it refuses the registry token given');
-    const realm = this.#realm(challenge, endpoint);
-    const parameters = new URLSearchParams();
-    if (challenge.parameters.service !== undefined) parameters.set('service', challenge.parameters.service);
-    parameters.set('scope', challenge.parameters.scope ?? `repository:${this.#repository}:pull`);
-    const { status, bytes } = await this.#ask(realm, parameters, signal);
-    if (status === 401 || status === 403 || status === 400)
-      throw new LoginError(`its token server ${realm.host} refuses ${this.#whose()} (${status})`);
-    if (status !== 200) throw new ConnectionError(new Error(`its token server ${realm.host} answered ${status}`));
-    return tokenOf(bytes, realm.host);
+  #set(header: string, login: Login): void {
+    this.#header = header;
+    this.#login = login;
+    this.#renewable = undefined;
   }
 
-  #ask(realm: URL, parameters: URLSearchParams, signal: AbortSignal): Promise<{ status: number; bytes: Buffer }> {
-    const credentials = this.#credentials;
-    if (credentials?.kind === 'identity') {
-      const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: credentials.token, client_id: CLIENT_ID });
-      for (const [name, value] of parameters) form.set(name, value);
-      const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-      return this.#http.sendAndRead({ method: 'POST', url: realm.href, headers, body: form.toString(), signal }, TOKEN_LIMIT_BYTES);
+  /** distribution-spec "token authentication": GET with the challenge's service and scope, POST for a refresh token. */
+  async #token(challenge: Challenge, credentials: Credentials | undefined, signal: AbortSignal): Promise<Token> {
+    const realm = this.#realm(challenge, credentials !== undefined);
+    const scope = actionsFor(challenge.parameters.scope ?? `repository:${this.#options.repository}:pull`, this.#options.actions);
+    const { service } = challenge.parameters;
+    const question: Question = { realm, service, scope, signal };
+    let answer = credentials?.kind === 'identity' ? await this.#exchange(question, credentials.token) : undefined;
+    // A server without the newer way takes the refresh token as a password.
+    if (answer === undefined || answer.status === 404 || answer.status === 405) answer = await this.#askByGet(question, credentials);
+    const { status, bytes } = answer;
+    if (status === 401 || status === 403 || status === 400) {
+      throw new LoginError(
+        `its token server ${realm.host} refuses ${credentials === undefined ? 'anonymous access' : 'the credentials given'} (${status})`,
+      );
     }
-    for (const [name, value] of parameters) realm.searchParams.set(name, value);
-    const authorization = credentials?.kind === 'basic' ? basicHeader(credentials.username, credentials.password) : undefined;
-    return this.#http.sendAndRead({ url: realm.href, authorization, signal }, TOKEN_LIMIT_BYTES);
+    if (status !== 200) throw new ConnectionError(new Error(`its token server ${realm.host} answered ${status}`));
+    return parseToken(bytes, realm.host);
+  }
+
+  #exchange({ realm, service, scope, signal }: Question, refreshToken: string): Promise<{ status: number; bytes: Buffer }> {
+    const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken, client_id: CLIENT_ID, scope });
+    if (service !== undefined) form.set('service', service);
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const { http, target } = this.#options;
+    return http.sendAndRead({ target, method: 'POST', url: realm.href, headers, body: form.toString(), signal }, TOKEN_LIMIT_BYTES);
+  }
+
+  #askByGet({ realm, service, scope, signal }: Question, credentials: Credentials | undefined): Promise<{ status: number; bytes: Buffer }> {
+    const url = new URL(realm);
+    if (service !== undefined) url.searchParams.set('service', service);
+    for (const each of scope.split(' ')) url.searchParams.append('scope', each);
+    const { http, target } = this.#options;
+    return http.sendAndRead({ target, url: url.href, authorization: passwordHeader(credentials), signal }, TOKEN_LIMIT_BYTES);
   }
 
   /** The token server; credentials are not sent in the clear for a registry that itself is not. */
-  #realm(challenge: Challenge, endpoint: string): URL {
+  #realm(challenge: Challenge, isSecret: boolean): URL {
     let realm: URL;
     try {
       realm = new URL(challenge.parameters.realm ?? '');
@@ -84,27 +154,22 @@ export class Authorizer {
     }
     if (realm.protocol !== 'https:' && realm.protocol !== 'http:')
       throw new LoginError(`its token server’s address is not http (${realm.protocol})`);
-    if (this.#credentials !== undefined && realm.protocol === 'http:' && endpoint.startsWith('https:')) {
+    if (isSecret && realm.protocol === 'http:' && this.#options.target.url.startsWith('https:')) {
       throw new LoginError(`its token server ${realm.host} would get the credentials unencrypted`);
     }
     return realm;
   }
-
-  #whose(): string {
-    return this.#credentials === undefined ? 'anonymous access' : 'the credentials given';
-  }
 }
 
-function tokenOf(bytes: Buffer, host: string): string {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(bytes.toString('utf8'));
-  } catch {
-    answer = undefined; // not JSON: said below, without the bytes, which may hold a secret
-  }
-  if (typeof answer === 'object' && answer !== null) {
-    if ('token' in answer && typeof answer.token === 'string' && answer.token !== '') return answer.token;
-    if ('access_token' in answer && typeof answer.access_token === 'string' && answer.access_token !== '') return answer.access_token;
-  }
-  throw new ConnectionError(new Error(`its token server ${host} sent no token`));
+interface Question {
+  readonly realm: URL;
+  readonly service: string | undefined;
+  /** Separated by spaces. */
+  readonly scope: string;
+  readonly signal: AbortSignal;
+}
+
+function passwordHeader(credentials: Credentials | undefined): string | undefined {
+  if (credentials?.kind === 'basic') return basicHeader(credentials.username, credentials.password);
+  return credentials?.kind === 'identity' ? basicHeader('', credentials.token) : undefined;
 }

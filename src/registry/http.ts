@@ -1,21 +1,40 @@
 /**
- * HTTP for the registry: one undici agent, redirects followed by hand so that
- * a secret never reaches another host, small answers read within a bound.
+ * HTTP for the registry: redirects followed by hand so that a secret never
+ * reaches another origin and nothing secret or unverified travels in the
+ * clear after it was asked for by https; small answers read within a bound.
  * It knows nothing of registries.
  */
 import type { Readable } from 'node:stream';
-import type { Agent, request } from 'undici';
-import { errnoOf, messageOf } from '../errors/index.ts';
+import { ConnectionError, unacceptable } from './connection-error.ts';
+import { proxyFor } from './proxy.ts';
+import { type ConnectionObserver, Transport } from './transport.ts';
+import { type TlsSettings, withoutClient } from './trust.ts';
+
+/** Where requests go in the first place, and what holds for them. */
+export interface Target {
+  /** Any URL of it. */
+  readonly url: string;
+  /** Its authorities hold for whatever it leads to, its client certificates for its own origin. */
+  readonly tls: TlsSettings;
+  readonly dialTimeoutMs: number | undefined;
+  /** Sent to its own origin only; may be secret. */
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+}
 
 /** One request. */
 export interface HttpRequest {
-  method?: 'GET' | 'HEAD' | 'POST';
+  target: Target;
+  method?: 'GET' | 'HEAD' | 'POST' | 'PUT';
   url: string;
   headers?: Record<string, string>;
   /** Secret: sent to the origin of `url` only. */
   authorization?: string | undefined;
-  /** May be secret: sent to the origin of `url` only. */
-  body?: string;
+  /** May be secret: sent to the origin of `url` only. A stream's length is in the headers. */
+  body?: string | Uint8Array | AsyncIterable<Uint8Array>;
+  /** What comes is compared with a digest: it may come in the clear. */
+  verified?: boolean;
+  /** Until the answer's head; the transport's own when absent. */
+  headersTimeoutMs?: number;
   signal: AbortSignal;
 }
 
@@ -23,107 +42,91 @@ export interface HttpRequest {
 export interface HttpResponse {
   status: number;
   headers: Record<string, string | string[] | undefined>;
-  body: Readable & { dump(): Promise<void> };
+  body: Readable;
   /** It comes from another origin than was asked: a redirect led there, and no secret went along. */
   elsewhere: boolean;
+  /** Where it comes from in the end. */
+  url: string;
 }
 
-/** No answer came: connection, TLS or protocol. The message says what in a few words. */
-export class ConnectionError extends Error {
-  constructor(cause: unknown) {
-    super(wordsOf(cause), { cause });
-    this.name = 'ConnectionError';
-  }
-}
-
-const CONNECT_TIMEOUT_MS = 10_000;
-const HEADERS_TIMEOUT_MS = 30_000;
-/** An idle connection is kept this long for the next layer. */
-const KEEP_ALIVE_MS = 10_000;
 /** Hops of one request: a registry's blob is one or two away. */
 const REDIRECTS_LIMIT = 5;
-
-interface Transport {
-  agent: Agent;
-  request: typeof request;
-}
-
-/** undici costs 5 MB of heap, which a node that pulls nothing need not pay. */
-async function loadTransport(): Promise<Transport> {
-  // A CommonJS package: in the bundle its exports are those of `default` only.
-  const { default: undici } = await import('undici');
-  const agent = new undici.Agent({
-    connect: { timeout: CONNECT_TIMEOUT_MS },
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    bodyTimeout: 0, // the transfer's own stall guard knows better
-    keepAliveTimeout: KEEP_ALIVE_MS,
-  });
-  return { agent, request: undici.request };
-}
+/** Bytes of an answer nobody reads, to keep its connection; a longer one is cut. */
+const DISCARD_LIMIT_BYTES = 64 * 1024;
 
 export class HttpClient implements AsyncDisposable {
-  /** Loaded with the first request. */
-  #transport: Promise<Transport> | undefined;
+  readonly #transport: Transport;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+
+  /** Proxies are those of `env`; `observe` sees every new connection. */
+  constructor(env: Readonly<Record<string, string | undefined>>, observe?: ConnectionObserver) {
+    this.#env = env;
+    this.#transport = new Transport(observe);
+  }
 
   /**
    * Sends it, following redirects. Once another origin was visited nothing secret is sent any more, and a request
-   * with a body is not taken there. Rejects with ConnectionError, or the signal's reason when that aborts.
+   * with a body is not taken there. Rejects with ConnectionError, CONFIG_INVALID for a proxy that is none, or the signal's reason.
    */
   async send(options: HttpRequest): Promise<HttpResponse> {
     let { url, authorization } = options;
     let elsewhere = false;
     for (let hop = 0; hop <= REDIRECTS_LIMIT; hop += 1) {
-      const response = await this.#once({ ...options, url, authorization });
-      const location = response.headers.location;
-      if (response.status < 300 || response.status >= 400 || typeof location !== 'string') return { ...response, elsewhere };
-      await response.body.dump();
+      const response = await this.#once({ ...options, url, authorization }, elsewhere);
+      const { location } = response.headers;
+      if (response.status < 300 || response.status >= 400 || typeof location !== 'string') return { ...response, elsewhere, url };
+      await discard(response.body, options.signal);
       const next = redirectTarget(location, url);
+      if (isDowngrade(url, next) && !(options.verified === true && options.authorization === undefined))
+        throw unacceptable(`it redirects to ${next.origin}, which is not encrypted`);
       if (next.origin !== new URL(url).origin) {
-        if (options.body !== undefined) throw new ConnectionError(new Error(`a log-in was redirected to another host, ${next.host}`));
+        if (options.body !== undefined) throw unacceptable(`what was sent to it was redirected to another host, ${next.host}`);
         authorization = undefined;
         elsewhere = true;
-      }
+      } else if (!isReplayable(options)) throw unacceptable('it redirects an upload');
       url = next.href;
     }
-    throw new ConnectionError(new Error(`more than ${REDIRECTS_LIMIT} redirects`));
+    throw unacceptable(`more than ${REDIRECTS_LIMIT} redirects`);
   }
 
   /** Sends it and reads the whole answer of at most `limitBytes`. */
-  async sendAndRead(
-    options: HttpRequest,
-    limitBytes: number,
-  ): Promise<{ status: number; headers: HttpResponse['headers']; bytes: Buffer }> {
-    const { status, headers, body } = await this.send(options);
-    return { status, headers, bytes: await readBody(body, limitBytes, options.signal) };
+  async sendAndRead(options: HttpRequest, limitBytes: number): Promise<{ status: number; bytes: Buffer }> {
+    const { status, body } = await this.send(options);
+    return { status, bytes: await readBody(body, limitBytes, options.signal) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await (await this.#transport)?.agent.destroy();
+    await this.#transport[Symbol.asyncDispose]();
   }
 
-  async #once(options: HttpRequest): Promise<Omit<HttpResponse, 'elsewhere'>> {
-    const headers = {
-      'user-agent': 'berth',
-      ...options.headers,
-      ...(options.authorization === undefined ? {} : { authorization: options.authorization }),
-    };
-    this.#transport ??= loadTransport();
-    const { agent, request } = await this.#transport;
+  async #once(options: HttpRequest, elsewhere: boolean): Promise<Omit<HttpResponse, 'elsewhere' | 'url'>> {
+    const { target, signal } = options;
+    const url = new URL(options.url);
+    const isHome = !elsewhere && url.origin === new URL(target.url).origin;
+    const dispatcher = await this.#transport.dispatcher({
+      origin: url.origin,
+      tls: isHome ? target.tls : withoutClient(target.tls),
+      proxy: proxyFor(url, this.#env),
+      dialTimeoutMs: target.dialTimeoutMs,
+    });
+    const { request } = await this.#transport.load();
     try {
-      const {
-        statusCode,
-        headers: answered,
-        body,
-      } = await request(options.url, {
-        dispatcher: agent,
+      const { statusCode, headers, body } = await request(url, {
+        dispatcher,
         method: options.method ?? 'GET',
-        headers,
-        ...(options.body === undefined ? {} : { body: options.body }),
-        signal: options.signal,
+        headers: {
+          'user-agent': 'berth',
+          ...(isHome ? mutable(target.headers) : {}),
+          ...options.headers,
+          ...(options.authorization === undefined ? {} : { authorization: options.authorization }),
+        },
+        ...(options.body === undefined ? {} : { body: options.body as string | Uint8Array | Readable }),
+        ...(options.headersTimeoutMs === undefined ? {} : { headersTimeout: options.headersTimeoutMs }),
+        signal,
       });
-      return { status: statusCode, headers: answered, body };
+      return { status: statusCode, headers, body };
     } catch (error) {
-      if (options.signal.aborted) throw options.signal.reason;
+      if (signal.aborted) throw signal.reason;
       throw new ConnectionError(error);
     }
   }
@@ -136,50 +139,37 @@ export async function readBody(body: Readable, limitBytes: number, signal: Abort
   try {
     for await (const chunk of body) {
       size += chunk.length;
-      if (size > limitBytes) throw new Error(`its answer is longer than ${limitBytes} bytes`);
+      if (size > limitBytes) throw unacceptable(`its answer is longer than ${limitBytes} bytes`);
       chunks.push(chunk);
     }
   } catch (error) {
     if (signal.aborted) throw signal.reason;
-    throw new ConnectionError(error);
+    throw error instanceof ConnectionError ? error : new ConnectionError(error);
   }
   return Buffer.concat(chunks);
 }
+
+/** Takes a body nobody wants, so that its connection can be used again; a long one costs the connection instead. */
+export async function discard(body: Readable, signal: AbortSignal): Promise<void> {
+  await readBody(body, DISCARD_LIMIT_BYTES, signal).catch(() => undefined); // cut, or cut by us: it is not needed
+  if (signal.aborted) throw signal.reason;
+}
+
+const isDowngrade = (from: string, to: URL): boolean => from.startsWith('https:') && to.protocol === 'http:';
+
+/** A stream is gone once it was sent. */
+const isReplayable = ({ body }: HttpRequest): boolean => body === undefined || typeof body === 'string' || body instanceof Uint8Array;
+
+const mutable = (headers: Target['headers']): Record<string, string[]> =>
+  Object.fromEntries(Object.entries(headers).map(([name, values]) => [name, [...values]]));
 
 function redirectTarget(location: string, from: string): URL {
   let target: URL;
   try {
     target = new URL(location, from);
-  } catch (error) {
-    throw new ConnectionError(error);
+  } catch {
+    throw unacceptable('it redirects to something that is no URL');
   }
-  if (target.protocol !== 'http:' && target.protocol !== 'https:') throw new ConnectionError(new Error(`a redirect to ${target.protocol}`));
+  if (target.protocol !== 'http:' && target.protocol !== 'https:') throw unacceptable(`it redirects to ${target.protocol}`);
   return target;
-}
-
-const WORDS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset',
-  EHOSTUNREACH: 'host unreachable',
-  ENETUNREACH: 'network unreachable',
-  ENOTFOUND: 'its name cannot be resolved',
-  EAI_AGAIN: 'its name cannot be resolved at the moment',
-  UND_ERR_CONNECT_TIMEOUT: `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`,
-  UND_ERR_HEADERS_TIMEOUT: `no answer within ${HEADERS_TIMEOUT_MS / 1000} s`,
-  UND_ERR_SOCKET: 'the connection broke',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS (set plain_http for the host if that is meant)',
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS (set plain_http for the host if that is meant)',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its TLS certificate is self-signed',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its TLS certificate is signed by an unknown authority',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its TLS certificate is signed by an unknown authority',
-  CERT_HAS_EXPIRED: 'its TLS certificate has expired',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its TLS certificate is for another name',
-};
-
-/** Stable words: no addresses and ports of our side, which change from one attempt to the next. */
-function wordsOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return wordsOf(error.errors[0]);
-  const code = errnoOf(error);
-  const words = code === undefined ? undefined : WORDS[code];
-  return words === undefined ? messageOf(error) : `${words} (${code})`;
 }

@@ -3,7 +3,8 @@
  * form. Pure. Nothing of a document is believed before it was looked at:
  * sizes, digests and media types are checked here, so that the rest of the
  * pull handles only well-formed descriptors. Schema 1, foreign layers and
- * unknown types are refused with words.
+ * unknown layer types of an image are refused with words; a manifest whose
+ * config is not an image's is an artifact, whose blobs are files of any type.
  */
 import { RuntimeError } from '../errors/index.ts';
 import { type Digest, isDigest } from '../ids/index.ts';
@@ -32,6 +33,23 @@ export interface ImageManifest {
   readonly layers: readonly Descriptor[];
 }
 
+/** Files of any kind under one name (image-spec manifest.md "Guidelines for Artifact Usage"). */
+export interface ArtifactManifest {
+  readonly kind: 'artifact';
+  /** What it says it is: its artifactType, else its config's media type. */
+  readonly artifactType: string;
+  readonly files: readonly ArtifactFile[];
+}
+
+/** One blob of an artifact. */
+export interface ArtifactFile {
+  readonly descriptor: Descriptor;
+  /** Path it is shown as. */
+  readonly name: string;
+  /** It is a tar of a directory, to be unpacked (as oras packs directories). */
+  readonly unpack: boolean;
+}
+
 /** A choice of images by platform. */
 export interface ImageIndex {
   readonly kind: 'index';
@@ -57,6 +75,9 @@ const LAYER_TYPES = new Set([
   'application/vnd.docker.image.rootfs.diff.tar.gzip',
   'application/vnd.docker.image.rootfs.diff.tar.zstd',
 ]);
+/** image-spec annotations.md, and what oras sets on a directory. */
+const TITLE = 'org.opencontainers.image.title';
+const UNPACK = 'io.deis.oras.content.unpack';
 const SCHEMA_1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/;
 const FOREIGN = /nondistributable|foreign/;
 
@@ -66,7 +87,7 @@ const LAYERS_LIMIT = 499;
 const INDEX_LIMIT = 1000;
 
 /** Parses a manifest or index; `what` names it in errors, `contentType` is the server's word, used when the document has none. */
-export function parseManifest(bytes: Uint8Array, what: string, contentType = ''): ImageManifest | ImageIndex {
+export function parseManifest(bytes: Uint8Array, what: string, contentType = ''): ImageManifest | ImageIndex | ArtifactManifest {
   const fail = (why: string): RuntimeError =>
     new RuntimeError(
       'unknown',
@@ -91,42 +112,9 @@ export function parseManifest(bytes: Uint8Array, what: string, contentType = '')
   return parseImage(document, fail);
 }
 
-/**
- * The entries of `index` that may lead to an image for `host`, best first: by platform, then those that say none.
- * Entries of other kinds are passed over (image-spec image-index.md "manifests").
- */
-export function candidatesFor(index: ImageIndex, host: Platform): Descriptor[] {
-  const usable = index.manifests.filter(({ mediaType }) => mediaType === '' || MANIFEST_TYPES.has(mediaType) || INDEX_TYPES.has(mediaType));
-  const ranked = usable.flatMap((entry) => {
-    const fit = entry.platform === undefined ? NO_PLATFORM_RANK : rank(entry.platform, host);
-    return fit === undefined ? [] : [{ entry, fit }];
-  });
-  return ranked.sort((a, b) => a.fit - b.fit).map(({ entry }) => entry); // stable: the first of equals wins
-}
-
-/** True when an image built for `platform` runs on `host`. */
-export const platformMatches = (platform: Platform, host: Platform): boolean => rank(platform, host) !== undefined;
-
-/** os/architecture[/variant]. */
-export const formatPlatform = (platform: Platform): string =>
-  [platform.os, platform.architecture, ...(platform.variant === undefined ? [] : [platform.variant])].join('/');
-
-/** This machine. */
-export function hostPlatform(): Platform {
-  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
-  return { os: 'linux', architecture, ...(architecture === 'arm64' ? { variant: 'v8' } : {}) };
-}
-
-/** After every platform that fits. */
-const NO_PLATFORM_RANK = 2;
-
-/** 0 is exact, 1 an image without a variant; undefined does not run here. */
-function rank(platform: Platform, host: Platform): number | undefined {
-  if (platform.os !== host.os || platform.architecture !== host.architecture) return undefined;
-  if ((platform.variant ?? '') === (host.variant ?? '')) return 0;
-  if (platform.variant === undefined) return 1;
-  return host.variant === undefined && platform.variant === 'v1' ? 0 : undefined; // amd64/v1 is plain amd64
-}
+/** False for what an index lists beside images: signatures, lists of parts. */
+export const isManifestOrIndex = ({ mediaType }: Descriptor): boolean =>
+  mediaType === '' || MANIFEST_TYPES.has(mediaType) || INDEX_TYPES.has(mediaType);
 
 type Fail = (why: string) => RuntimeError;
 
@@ -147,13 +135,15 @@ function parsePlatform(value: unknown): Platform | undefined {
   return { os: value.os, architecture: value.architecture, ...variant };
 }
 
-function parseImage(document: Record<string, unknown>, fail: Fail): ImageManifest {
+function parseImage(document: Record<string, unknown>, fail: Fail): ImageManifest | ArtifactManifest {
   const config = parseDescriptor(document.config, 'the config', fail);
-  if (config.mediaType !== '' && !CONFIG_TYPES.has(config.mediaType)) {
-    throw fail(`its config is of type ${quote(config.mediaType)}: it is an artifact, not a container image`);
-  }
   if (!Array.isArray(document.layers)) throw fail('it has no list of layers');
   if (document.layers.length > LAYERS_LIMIT) throw fail(`it has ${document.layers.length} layers, at most ${LAYERS_LIMIT} can be mounted`);
+  if (config.mediaType !== '' && !CONFIG_TYPES.has(config.mediaType)) {
+    const artifactType =
+      typeof document.artifactType === 'string' && document.artifactType !== '' ? document.artifactType : config.mediaType;
+    return { kind: 'artifact', artifactType, files: document.layers.map((entry: unknown) => parseFile(entry, fail)) };
+  }
   const layers = document.layers.map((entry: unknown) => {
     const layer = parseDescriptor(entry, 'a layer', fail);
     if (FOREIGN.test(layer.mediaType)) throw fail(`the layer ${layer.digest} is foreign: its content is not in the registry`);
@@ -161,6 +151,15 @@ function parseImage(document: Record<string, unknown>, fail: Fail): ImageManifes
     return layer;
   });
   return { kind: 'manifest', config, layers };
+}
+
+function parseFile(entry: unknown, fail: Fail): ArtifactFile {
+  const descriptor = parseDescriptor(entry, 'a blob', fail);
+  const annotations = isObject(entry) && isObject(entry.annotations) ? entry.annotations : {};
+  const title = annotations[TITLE];
+  if (title !== undefined && typeof title !== 'string') throw fail(`the title of ${descriptor.digest} is not a text`);
+  const name = title === undefined || title === '' ? descriptor.digest.replace(':', '-') : title;
+  return { descriptor, name, unpack: annotations[UNPACK] === 'true' };
 }
 
 function parseDescriptor(value: unknown, what: string, fail: Fail): Descriptor {

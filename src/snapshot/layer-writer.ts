@@ -29,6 +29,7 @@ import type { Member, TarSink } from '../tar/index.ts';
 import { layerError, printable, splitPath } from '../tar/index.ts';
 import { DirectoryCache, removeTreeAt } from './directory-cache.ts';
 import { parseWhiteout } from './whiteout.ts';
+import { setXattrs } from './xattrs.ts';
 
 /** What was unpacked. */
 export interface LayerContent {
@@ -269,21 +270,8 @@ function setMetadata(place: Place, member: Member): void {
 
 function setOwnerAndXattrs(place: Place, member: Member): void {
   chownAt(place.dirFd, place.name, member);
-  for (const [name, value] of member.xattrs) {
-    if (!isAllowed(name)) continue;
-    try {
-      setXattrAt(place.dirFd, place.name, { name, value });
-    } catch (error) {
-      // The file system has no such attributes, or not on this kind of file: every reader goes on without.
-      const code = errnoOf(error);
-      if (code !== 'EOPNOTSUPP' && !(code === 'EPERM' && name.startsWith('user.'))) throw error;
-    }
-  }
+  setXattrs(place, member);
 }
-
-/** `trusted.` would speak to overlayfs itself, other `security.` labels are the building host's: dropped. */
-const isAllowed = (name: string): boolean =>
-  name.startsWith('user.') || name === 'security.capability' || name.startsWith('system.posix_acl_');
 
 /** Errors of the disk keep their errno for the caller; anything else is about this member. */
 function explain(error: unknown, member: Member): unknown {

@@ -6,11 +6,13 @@
  */
 import { type FileHandle, open } from 'node:fs/promises';
 
-/** Shared between writer and reader: one count and one state. */
+/** Shared between writer and reader: the writer's count and state, and what the reader made of it. */
 export type TailBuffer = SharedArrayBuffer;
 
 const AVAILABLE = 0;
 const STATE = 1;
+const UNPACKED = 2;
+const CELLS = 3;
 const COMPLETE = 1n;
 const ABANDONED = 2n;
 /** Read at once, in bytes: large enough that inflating, not calling, is the cost. */
@@ -20,7 +22,7 @@ const WAIT_MS = 1_000;
 
 /** The writer's side. */
 export class TailProgress {
-  readonly buffer: TailBuffer = new SharedArrayBuffer(2 * BigInt64Array.BYTES_PER_ELEMENT);
+  readonly buffer: TailBuffer = new SharedArrayBuffer(CELLS * BigInt64Array.BYTES_PER_ELEMENT);
   readonly #view = new BigInt64Array(this.buffer);
 
   /** `bytes` of the file, from its start, are written. */
@@ -38,10 +40,20 @@ export class TailProgress {
     this.#set(STATE, ABANDONED);
   }
 
+  /** Bytes of tar that the reader has got out of it so far. */
+  get unpackedBytes(): number {
+    return Number(Atomics.load(this.#view, UNPACKED));
+  }
+
   #set(index: number, value: bigint): void {
     Atomics.store(this.#view, index, value);
     Atomics.notify(this.#view, AVAILABLE);
   }
+}
+
+/** Tells the writer's side that `bytes` more of tar came out. */
+export function reportUnpacked(buffer: TailBuffer, bytes: number): void {
+  Atomics.add(new BigInt64Array(buffer), UNPACKED, BigInt(bytes));
 }
 
 /** The reader stopped because the writer abandoned the file. */

@@ -4,10 +4,22 @@ import type { FixupLayer } from './fixup.ts';
 import type { LayerContent } from './layer-writer.ts';
 import type { TailBuffer } from './tail.ts';
 
+/** A blob that is to become one file. */
+export interface PlacedFile {
+  /** Path in the layer; IMAGE_LAYER when it leads out of it. */
+  name: string;
+  /** Bytes. */
+  size: number;
+}
+
 /** Work that must not run on the main thread. */
 export type Task =
-  /** Unpack a layer blob that may still be downloading into an empty directory. */
-  | { kind: 'unpack'; part: string; progress: TailBuffer; dir: string }
+  /** Unpack a layer blob, or place it as a file, that may still be downloading into an empty directory; its split goes beside that. */
+  | { kind: 'unpack'; part: string; progress: TailBuffer; dir: string; file?: PlacedFile }
+  /** Compare a layer's directory with its split and the digest of its tar. */
+  | { kind: 'verify'; dir: string; split: string; tarDigest: string }
+  /** Write the tar of a layer, from its directory and its split, to a new file. */
+  | { kind: 'assemble'; dir: string; split: string; to: string }
   /** Make the layer that restores what implied directories hide; `layers` topmost first. */
   | { kind: 'fixup'; layers: FixupLayer[]; dir: string }
   /** Count what a directory holds. */
@@ -18,6 +30,8 @@ export type Task =
 /** What was unpacked, and the digest of the tar. */
 export interface UnpackResult extends LayerContent {
   diffId: string;
+  /** Bytes of the tar. */
+  tarBytes: number;
 }
 
 /** Bytes and inodes on disk. */
@@ -29,7 +43,10 @@ export interface Usage {
 /** The result of each kind of task. */
 export interface TaskResults {
   unpack: UnpackResult;
-  fixup: { digest: string; directories: number } | undefined;
+  /** One sentence a damaged file. */
+  verify: string[];
+  assemble: undefined;
+  fixup: { digest: string; tarDigest: string; tarBytes: number; directories: number } | undefined;
   usage: Usage;
   remove: undefined;
 }

@@ -6,7 +6,7 @@
 import { dirname } from 'node:path';
 import { diskError } from '../errors/index.ts';
 import type { TailProgress } from './tail.ts';
-import type { UnpackResult } from './tasks.ts';
+import type { PlacedFile, UnpackResult } from './tasks.ts';
 import { runTask } from './workers.ts';
 
 /** What to unpack where. */
@@ -16,6 +16,8 @@ export interface UnpackOptions {
   progress: TailProgress;
   /** An empty directory of ours. */
   dir: string;
+  /** Place the blob as one file rather than unpack it. */
+  file?: PlacedFile;
   signal: AbortSignal;
 }
 
@@ -26,7 +28,8 @@ export interface UnpackOptions {
  */
 export async function unpackLayer(options: UnpackOptions): Promise<UnpackResult> {
   try {
-    return await runTask({ kind: 'unpack', part: options.part, progress: options.progress.buffer, dir: options.dir }, options.signal);
+    const { part, progress, dir, file, signal } = options;
+    return await runTask({ kind: 'unpack', part, progress: progress.buffer, dir, ...(file === undefined ? {} : { file }) }, signal);
   } catch (error) {
     throw diskError(error, `unpacking a layer into ${dirname(options.dir)}`);
   }

@@ -1,7 +1,7 @@
 /**
- * The threads that tasks run on. Two crews of the same worker: a few that
- * unpack, and one for the small jobs, so that counting a container's files
- * never waits behind a long pull. A thread starts when there is work, takes
+ * The threads that tasks run on. Three crews of the same worker: a few that
+ * unpack, one that reads whole layers, and one for the small jobs, so that
+ * counting a container's files never waits behind a long pull. A thread starts when there is work, takes
  * one task at a time and ends when it was idle for a while: an idle daemon
  * has none.
  */
@@ -31,11 +31,15 @@ interface Thread {
 }
 
 const unpackers: Crew = { limiter: new Limiter(Math.min(availableParallelism(), UNPACKERS_LIMIT)), idle: new Set() };
+/** Reads whole layers: neither pulls nor counting wait for it. */
+const reader: Crew = { limiter: new Limiter(1), idle: new Set() };
 const keeper: Crew = { limiter: new Limiter(1), idle: new Set() };
+
+const CREWS: Readonly<Partial<Record<Task['kind'], Crew>>> = { unpack: unpackers, verify: reader, assemble: reader };
 
 /** Runs one task; rejects with a RuntimeError of the worker's, or an Error that carries the errno as `code`. */
 export async function runTask<T extends Task>(task: T, signal?: AbortSignal): Promise<TaskResults[T['kind']]> {
-  const crew = task.kind === 'unpack' ? unpackers : keeper;
+  const crew = CREWS[task.kind] ?? keeper;
   return crew.limiter.run(() => onThread(crew, task), signal);
 }
 

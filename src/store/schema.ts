@@ -6,8 +6,8 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { RuntimeError } from '../errors/index.ts';
 
-/** Every table; each is (id TEXT PRIMARY KEY, body TEXT). */
-export const TABLES = [
+/** The tables by the schema that brought them; each is (id TEXT PRIMARY KEY, body TEXT). */
+const TABLES_1 = [
   'sandboxes',
   'containers',
   'images',
@@ -17,12 +17,16 @@ export const TABLES = [
   'settings', // single values, e.g. the pod CIDR
 ] as const;
 
+const TABLES_2 = [
+  'imports', // archives of the import directory that were loaded, by path
+] as const;
+
 /** Name of a table. */
-export type TableName = (typeof TABLES)[number];
+export type TableName = (typeof TABLES_1 | typeof TABLES_2)[number];
 
 const document = (name: string): string => `CREATE TABLE ${name} (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID`;
 
-const MIGRATIONS: readonly (readonly string[])[] = [TABLES.map(document)];
+const MIGRATIONS: readonly (readonly string[])[] = [TABLES_1.map(document), TABLES_2.map(document)];
 
 /** Brings `db` to the newest schema. */
 export function migrate(db: DatabaseSync): void {

@@ -7,7 +7,7 @@
  * throws SysError.
  */
 import { constants } from 'node:fs';
-import { check, libcFunction } from './libc.ts';
+import { check, errnoNumber, lastErrno, libcFunction } from './libc.ts';
 
 /** open(2) flags that Node does not name. */
 const O_PATH = 0o10000000;
@@ -38,6 +38,7 @@ const fchmodatCall = libcFunction('int fchmodat(int dirfd, const void *path, uin
 const utimensatCall = libcFunction('int utimensat(int dirfd, const void *path, const void *times, int flags)');
 const statxCall = libcFunction('int statx(int dirfd, const void *path, int flags, uint mask, void *buffer)');
 const lgetxattrCall = libcFunction('long lgetxattr(const void *path, const char *name, void *value, size_t size)');
+const llistxattrCall = libcFunction('long llistxattr(const void *path, void *list, size_t size)');
 const lsetxattrCall = libcFunction('int lsetxattr(const void *path, const char *name, const void *value, size_t size, int flags)');
 
 /** PATH_MAX with room for the prefix of a descriptor's path; longer names are refused by the kernel anyway. */
@@ -73,6 +74,12 @@ export function openDirectoryInRoot(rootFd: number, path: string): number {
 export function createFileAt(dirFd: number, name: string): number {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | O_CLOEXEC;
   return check(openatCall(dirFd, cPath(name), flags, 0o600), 'openat');
+}
+
+/** Opens the file `name` for reading; never waits, and never follows a symlink (ELOOP). */
+export function openFileAt(dirFd: number, name: string): number {
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | constants.O_NOFOLLOW | O_CLOEXEC;
+  return check(openatCall(dirFd, cPath(name), flags, 0), 'openat');
 }
 
 /** Makes a directory, 0700 until it is chmodded. */
@@ -133,6 +140,26 @@ export function typeAt(dirFd: number, name: string): number {
 export function setXattrAt(dirFd: number, name: string, attribute: { name: string; value: Uint8Array }): void {
   const path = cPath(`/proc/self/fd/${dirFd}/${name}`);
   check(lsetxattrCall(path, attribute.name, attribute.value, attribute.value.length, 0), 'lsetxattr', attribute.name);
+}
+
+/** The value of an extended attribute of the file at `path` (bytes) itself; undefined when it has none. Throws SysError, EOPNOTSUPP among them. */
+export function getXattr(path: string, name: string): Buffer | undefined {
+  const size = lgetxattrCall(cPath(path), name, null, 0);
+  if (size < 0 && lastErrno() === errnoNumber('ENODATA')) return undefined;
+  const value = Buffer.alloc(check(size, 'lgetxattr', name));
+  return value.subarray(0, check(lgetxattrCall(cPath(path), name, value, value.length), 'lgetxattr', name));
+}
+
+/** Names of the extended attributes of the file at `path` (bytes) itself. Throws SysError. */
+export function listXattrs(path: string): string[] {
+  const size = llistxattrCall(cPath(path), null, 0);
+  if (size < 0 && lastErrno() === errnoNumber('EOPNOTSUPP')) return [];
+  const names = Buffer.alloc(check(size, 'llistxattr'));
+  const length = check(llistxattrCall(cPath(path), names, names.length), 'llistxattr');
+  return names
+    .toString('latin1', 0, length)
+    .split('\0')
+    .filter((name) => name !== '');
 }
 
 /** True when the file at `path` (bytes) itself has the extended attribute; false also when it is absent. */

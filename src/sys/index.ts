@@ -4,11 +4,14 @@ export {
   chmodAt,
   chownAt,
   createFileAt,
+  getXattr,
   hasXattr,
   linkAt,
+  listXattrs,
   mkdirAt,
   mknodAt,
   openDirectoryInRoot,
+  openFileAt,
   openRoot,
   setXattrAt,
   symlinkAt,
@@ -21,6 +24,7 @@ export { boundingCapabilities } from './caps.ts';
 export { bootId, monotonicNs, nowNs } from './clock.ts';
 export { isClockSynchronized } from './clock-sync.ts';
 export { syncfs } from './disk.ts';
+export { exchangePaths } from './exchange.ts';
 export { ExitWaiter } from './exit-waiter.ts';
 export { lockFile } from './file-lock.ts';
 export { check, closeFd, libcFunction, SysError } from './libc.ts';

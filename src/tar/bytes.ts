@@ -4,7 +4,7 @@
  * strings with one character (0..255) for each byte, so that they can be
  * compared, split and used as keys; sys/at.ts takes them in this form.
  */
-import { RuntimeError } from '../errors/index.ts';
+import { isRuntimeError, RuntimeError } from '../errors/index.ts';
 
 declare const brand: unique symbol;
 /** A path or name, one character a byte. */
@@ -18,9 +18,16 @@ export function printable(name: string): string {
   return JSON.stringify(Buffer.from(name, 'latin1').toString('utf8').slice(0, 256));
 }
 
+const LAYER_ERROR_PREFIX = 'the layer cannot be unpacked: ';
+
 /** IMAGE_LAYER with `why`. */
 export function layerError(why: string, cause?: unknown): RuntimeError {
-  return new RuntimeError('unknown', 'IMAGE_LAYER', `the layer cannot be unpacked: ${why}`, cause === undefined ? {} : { cause });
+  return new RuntimeError('unknown', 'IMAGE_LAYER', `${LAYER_ERROR_PREFIX}${why}`, cause === undefined ? {} : { cause });
+}
+
+/** The `why` of a layerError, for a tar that is no layer; undefined for any other error. */
+export function tarProblem(error: unknown): string | undefined {
+  return isRuntimeError(error, 'IMAGE_LAYER') ? error.message.replace(LAYER_ERROR_PREFIX, '') : undefined;
 }
 
 /** NAME_MAX and PATH_MAX of Linux. */

@@ -32,6 +32,8 @@ export interface TarSink {
   /** Some of a file's bytes, valid during the call only. */
   data(chunk: Buffer): void;
   end(): void;
+  /** Every byte that is not file data, in the order of the stream and before what it leads to; valid during the call only. */
+  raw?(chunk: Buffer): void;
 }
 
 /** An extended header may be this long: names and attributes need a few KiB. */
@@ -73,9 +75,13 @@ export class TarWalker {
   push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
-      if (this.#state === 'ended') return; // what follows the end mark is not part of the archive
+      if (this.#state === 'ended') {
+        this.#sink.raw?.(chunk.subarray(at)); // what follows the end mark is not part of the archive, but of its digest
+        return;
+      }
       if (this.#state === 'header') {
         const taken = chunk.copy(this.#block, this.#blockFill, at, at + BLOCK_BYTES - this.#blockFill);
+        this.#sink.raw?.(chunk.subarray(at, at + taken));
         at += taken;
         this.#blockFill += taken;
         if (this.#blockFill === BLOCK_BYTES) this.#header();
@@ -85,9 +91,24 @@ export class TarWalker {
       at += slice.length;
       this.#remaining -= slice.length;
       if (this.#state === 'data') this.#sink.data(slice);
-      else if (this.#state === 'extended') this.#extendedFill += slice.copy(this.#extended, this.#extendedFill);
+      else this.#sink.raw?.(slice);
+      if (this.#state === 'extended') this.#extendedFill += slice.copy(this.#extended, this.#extendedFill);
       if (this.#remaining === 0) this.#endPart();
     }
+  }
+
+  /** True behind the end mark. */
+  get ended(): boolean {
+    return this.#state === 'ended';
+  }
+
+  /** Passes over what is left of the present member's data: the next push begins behind it. Answers the bytes left out, 0 between members. */
+  skip(): number {
+    if (this.#state !== 'data') return 0;
+    const bytes = this.#remaining;
+    this.#remaining = 0;
+    this.#endPart();
+    return bytes;
   }
 
   /** The stream has ended. Throws IMAGE_LAYER when that was in the middle of a member. */

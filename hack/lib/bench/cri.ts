@@ -20,8 +20,9 @@ export class Cri implements Disposable {
     this.#cgroupParent = o.cgroupParent;
   }
 
-  async pull(): Promise<void> {
-    await this.#client.call(imageService.PullImage, { image: { image: this.#image } });
+  /** PullImage of the workloads' image, or of another; answers the image's id. */
+  async pull(image: string = this.#image): Promise<string> {
+    return (await this.#client.call(imageService.PullImage, { image: { image } })).imageRef;
   }
 
   async version(): Promise<string> {

@@ -2,26 +2,50 @@
 export interface Figure {
   readonly scenario: string;
   readonly metric: string;
-  readonly unit: 'ms' | 'MiB';
+  readonly unit: 'ms' | 's' | 'MiB';
   readonly berth: number;
   readonly peers: Readonly<Record<string, number>>;
   /** berth / the first peer: below 1 is better; null without a peer. */
   readonly ratio: number | null;
-  /** What is wanted, as a sentence such as '<= 90 MiB'; '' where nothing is. */
+  /** What is wanted, in words such as '<= 90 MiB' or 'ratio <= 0.5'; '' where nothing is. */
   readonly goal: string;
+  /** Undefined without a goal, and where what the goal is about was not measured. */
   readonly met: boolean | undefined;
 }
 
-/** Makes a figure; `atMost` is the goal for berth's own value, in the figure's unit. */
-export function figure(o: Pick<Figure, 'scenario' | 'metric' | 'unit' | 'berth' | 'peers'> & { atMost?: number }): Figure {
-  const { atMost, ...measured } = o;
-  const [peer] = Object.values(o.peers);
+/** What is wanted of a figure, if anything: of berth's own value, in the figure's unit, or of the ratio to the first peer. */
+export interface Goal {
+  readonly atMost?: number | undefined;
+  readonly ratioAtMost?: number | undefined;
+}
+
+/** What a figure is about. */
+export type Subject = Pick<Figure, 'scenario' | 'metric' | 'unit'> & Goal;
+
+/** Makes a figure. */
+export function figure({ atMost, ratioAtMost, ...measured }: Subject & Pick<Figure, 'berth' | 'peers'>): Figure {
+  const [peer] = Object.values(measured.peers);
+  const ratio = peer === undefined || peer === 0 ? null : measured.berth / peer;
+  const goals = [
+    { words: `<= ${atMost} ${measured.unit}`, value: measured.berth, limit: atMost },
+    { words: `ratio <= ${ratioAtMost}`, value: ratio, limit: ratioAtMost },
+  ].flatMap(({ words, value, limit }) => (limit === undefined ? [] : [{ words, met: metBy(value, limit) }]));
   return {
     ...measured,
-    ratio: peer === undefined || peer === 0 ? null : o.berth / peer,
-    goal: atMost === undefined ? '' : `<= ${atMost} ${o.unit}`,
-    met: atMost === undefined ? undefined : o.berth <= atMost,
+    ratio,
+    goal: goals.map(({ words }) => words).join(', '),
+    met: goals.length === 0 || goals.some(({ met }) => met === undefined) ? undefined : goals.every(({ met }) => met),
   };
+}
+
+/** Undefined when there is nothing to judge: berth or its peer was not measured. */
+const metBy = (value: number | null, limit: number): boolean | undefined =>
+  value === null || Number.isNaN(value) ? undefined : value <= limit;
+
+/** A figure of each peer's value: berth's and the others'. */
+export function compared(subject: Subject, values: readonly (readonly [peer: string, value: number])[]): Figure {
+  const { berth = Number.NaN, ...peers } = Object.fromEntries(values);
+  return figure({ ...subject, berth, peers });
 }
 
 /** The p-th percentile (0..1) by the nearest rank. */
@@ -39,7 +63,7 @@ export function table(figures: readonly Figure[]): string {
     amount(each.berth, each.unit),
     amount(each.peers.containerd, each.unit),
     each.ratio?.toFixed(2) ?? '-',
-    each.goal === '' ? '' : `${each.goal} ${each.met ? 'met' : 'MISSED'}`,
+    verdict(each),
   ]);
   const widths = HEADINGS.map((heading, at) => Math.max(heading.length, ...rows.map((row) => row[at]?.length ?? 0)));
   return [HEADINGS, ...rows]
@@ -52,6 +76,11 @@ export function table(figures: readonly Figure[]): string {
     .join('\n');
 }
 
+function verdict({ goal, met }: Figure): string {
+  if (met === undefined) return goal;
+  return `${goal} ${met ? 'met' : 'MISSED'}`;
+}
+
 function amount(value: number | undefined, unit: string): string {
-  return value === undefined ? '-' : `${value.toFixed(value < 10 ? 2 : 1)} ${unit}`;
+  return value === undefined || Number.isNaN(value) ? '-' : `${value.toFixed(value < 10 ? 2 : 1)} ${unit}`;
 }

@@ -1,10 +1,12 @@
 // What is measured. Runs of the peers alternate, since two identical runs on a shared machine differ by a third; each
 // scenario leaves the peers without pods.
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type Scenario, type StandingPeer, unlessAborted } from './context.ts';
 import type { Pod } from './cri.ts';
-import { type Peer, rssMib } from './peers.ts';
-import { type Figure, figure, percentile } from './report.ts';
+import type { Peer } from './peers.ts';
+import { pssMib, rssMib } from './proc.ts';
+import { measurePulls } from './pull.ts';
+import { compared, type Figure, figure, percentile } from './report.ts';
 
 const SEQUENTIAL_PODS = 20;
 const CONCURRENCY = 8;
@@ -18,12 +20,21 @@ const IDLE_GOAL_MIB = 90;
 const LIST_GOAL_MS = 5;
 const STALL_GOAL_MS = 20;
 
-export const SCENARIOS: Readonly<Record<string, (peers: readonly Peer[]) => Promise<Figure[]>>> = {
-  memory: measureMemory,
-  pod: measurePods,
-  stall: measureStall,
-  list: measureLists,
+export const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  pull: measurePulls, // before there are standing peers, so that nothing else runs
+  memory: onStanding(measureMemory),
+  pod: onStanding(measurePods),
+  stall: onStanding(measureStall),
+  list: onStanding(measureLists),
 };
+
+/** A scenario of pods on the peers of the whole run, which take down whatever it leaves. */
+function onStanding(measure: (peers: readonly StandingPeer[]) => Promise<Figure[]>): Scenario {
+  return async (bench) => {
+    const peers = await bench.standing();
+    return await unlessAborted(bench.signal, measure(peers));
+  };
+}
 
 const STEPS = ['run', 'create', 'start', 'exec', 'stop', 'remove', 'whole'] as const;
 type Times = Record<(typeof STEPS)[number], number[]>;
@@ -65,20 +76,10 @@ function lifecycleFigures(scenario: string, times: ReadonlyMap<Peer, Times>): Fi
     [0.5, 0.95].map((p) =>
       compared(
         { scenario, metric: `${step} p${p * 100}`, unit: 'ms' },
-        [...times].map(([peer, each]) => [peer, percentile(each[step], p)]),
+        [...times].map(([peer, each]) => [peer.name, percentile(each[step], p)]),
       ),
     ),
   );
-}
-
-/** Splits values by peer into berth's and the others'. */
-function compared(
-  what: Pick<Figure, 'scenario' | 'metric' | 'unit'> & { atMost?: number },
-  values: readonly (readonly [Peer, number])[],
-): Figure {
-  const byName = Object.fromEntries(values.map(([peer, value]) => [peer.name, value]));
-  const { berth = Number.NaN, ...peers } = byName;
-  return figure({ ...what, berth, peers });
 }
 
 async function upPods(peer: Peer, count: number): Promise<{ pod: Pod; container: string }[]> {
@@ -92,18 +93,18 @@ async function upPods(peer: Peer, count: number): Promise<{ pod: Pod; container:
   return up;
 }
 
-async function measureMemory(peers: readonly Peer[]): Promise<Figure[]> {
+async function measureMemory(peers: readonly StandingPeer[]): Promise<Figure[]> {
   await delay(SETTLE_MS);
-  const idle = peers.map((peer) => [peer, peer.idleRssMib] as const);
-  const pulled = peers.map((peer) => [peer, rssMib(peer.daemon.pid)] as const);
-  const perPod: (readonly [Peer, number])[] = [];
-  const daemons: (readonly [Peer, number])[] = [];
+  const idle = peers.map((peer) => [peer.name, peer.idleRssMib] as const);
+  const pulled = peers.map((peer) => [peer.name, rssMib(peer.daemon.pid)] as const);
+  const perPod: (readonly [string, number])[] = [];
+  const daemons: (readonly [string, number])[] = [];
   for (const peer of peers) {
     const before = pssMib(peer.processes());
     await upPods(peer, MEMORY_PODS);
     await delay(SETTLE_MS);
-    perPod.push([peer, (pssMib(peer.processes()) - before) / MEMORY_PODS]);
-    daemons.push([peer, rssMib(peer.daemon.pid)]);
+    perPod.push([peer.name, (pssMib(peer.processes()) - before) / MEMORY_PODS]);
+    daemons.push([peer.name, rssMib(peer.daemon.pid)]);
     await peer.cri.removeAll();
   }
   const scenario = 'memory';
@@ -115,21 +116,9 @@ async function measureMemory(peers: readonly Peer[]): Promise<Figure[]> {
   ];
 }
 
-function pssMib(pids: readonly number[]): number {
-  let kib = 0;
-  for (const pid of pids) {
-    try {
-      kib += Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
-    } catch {
-      // ended between the listing and this read
-    }
-  }
-  return kib / 1024;
-}
-
 async function measureLists(peers: readonly Peer[]): Promise<Figure[]> {
-  const lists: (readonly [Peer, number])[] = [];
-  const statuses: (readonly [Peer, number])[] = [];
+  const lists: (readonly [string, number])[] = [];
+  const statuses: (readonly [string, number])[] = [];
   for (const peer of peers) {
     const up = await upPods(peer, LIST_PODS);
     const listTimes: number[] = [];
@@ -143,8 +132,8 @@ async function measureLists(peers: readonly Peer[]): Promise<Figure[]> {
       listTimes.push(between - began);
       if (listed !== LIST_PODS) throw new Error(`${peer.name} lists ${listed} containers of ${LIST_PODS}`);
     }
-    lists.push([peer, percentile(listTimes, 0.5)]);
-    statuses.push([peer, percentile(statusTimes, 0.5)]);
+    lists.push([peer.name, percentile(listTimes, 0.5)]);
+    statuses.push([peer.name, percentile(statusTimes, 0.5)]);
     await peer.cri.removeAll();
   }
   const scenario = `list, ${LIST_PODS} pods`;

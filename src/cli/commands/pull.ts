@@ -48,14 +48,18 @@ export async function pullImage(client: Client, { reference, auth, terminal }: P
     return imageRef;
   };
   if (terminal === undefined) return await pull();
-  const view = new PullView(terminal, reference);
+  return await showing(client, new PullView(terminal, reference), pull);
+}
+
+/** Does `work` while `view` is told how pulls go on. */
+export async function showing<T>(client: Client, view: Pick<PullView, 'update'>, work: () => Promise<T>): Promise<T> {
   const ended = new AbortController();
   const watching = watch(client, { view, once: false, signal: ended.signal });
   try {
-    const imageRef = await pull();
+    const result = await work();
     // Changes are told ten times a second at most: a quick pull may have ended before the first was.
     await watch(client, { view, once: true, signal: ended.signal });
-    return imageRef;
+    return result;
   } finally {
     ended.abort();
     await watching;
@@ -63,7 +67,7 @@ export async function pullImage(client: Client, { reference, auth, terminal }: P
 }
 
 interface Watch {
-  readonly view: PullView;
+  readonly view: Pick<PullView, 'update'>;
   /** Only the present state. */
   readonly once: boolean;
   readonly signal: AbortSignal;

@@ -56,7 +56,18 @@ function config(random: Random): object {
 
 function record({ config, diffIds }: ParsedConfig): ImageRecord {
   const id = `sha256:${'0'.repeat(64)}` as ImageRecord['id'];
-  return { id, repoTags: [], repoDigests: [], sizeBytes: 1n, config, layers: diffIds, manifestDigest: id, pulledAtNs: 0n, pinned: false };
+  return {
+    id,
+    repoTags: [],
+    repoDigests: [],
+    sizeBytes: 1n,
+    config,
+    layers: diffIds,
+    manifestDigest: id,
+    layerBlobs: [],
+    pulledAtNs: 0n,
+    pinned: false,
+  };
 }
 
 /** Every text in `value` can be sent to Go and to the kernel. */

@@ -6,7 +6,16 @@ import type { ContainerSpec } from '../../../src/container/index.ts';
 import { RuntimeError } from '../../../src/errors/index.ts';
 import type { SandboxSpec } from '../../../src/sandbox/index.ts';
 import { Harness } from '../../fixtures/cri/client.ts';
-import { containerRecord, containerSpec, IMAGE_ID, imageRecord, sandboxRecord, sandboxSpec } from '../../fixtures/cri/services.ts';
+import {
+  containerRecord,
+  containerSpec,
+  IMAGE_ID,
+  imageRecord,
+  layerProgress,
+  pullProgress,
+  sandboxRecord,
+  sandboxSpec,
+} from '../../fixtures/cri/services.ts';
 import { RecordingTerminal, runOn, type Said } from '../../fixtures/terminal.ts';
 
 const POD = 'a1'.repeat(32);
@@ -107,25 +116,19 @@ t.test('images and rmi', async (t) => {
 
 t.test('pull shows progress on standard error and prints the id', async (t) => {
   const { cli, services } = await bench(t);
-  const layers = [{ digest: `sha256:${'d'.repeat(64)}`, totalBytes: 1_048_576, downloadedBytes: 10, state: 'downloading' as const }];
+  const layers = [layerProgress({ state: 'downloading', downloadedBytes: 10 })];
   services.overrides.set('images.pull', async () => {
-    services.pulls = [{ reference: 'docker.io/library/app:2', startedAtNs: BigInt(Date.now()) * 1_000_000n, layers, state: 'pulling' }];
+    services.pulls = [pullProgress({ reference: 'docker.io/library/app:2', layers })];
     const change = services.pullsChange;
     services.pullsChange = Promise.withResolvers();
     change.resolve();
-    services.pulls = [
-      {
-        reference: 'docker.io/library/app:2',
-        startedAtNs: BigInt(Date.now()) * 1_000_000n,
-        layers: layers.map((layer) => ({ ...layer, state: 'done' })),
-        state: 'done',
-      },
-    ];
+    const done = layers.map((layer) => ({ ...layer, state: 'done' as const, unpackedBytes: 3_145_728 }));
+    services.pulls = [pullProgress({ reference: 'docker.io/library/app:2', layers: done, state: 'done' })];
     return IMAGE_ID;
   });
   t.same(await cli('pull', 'app:2', '--creds', 'me:pass:word'), {
     out: `${IMAGE_ID}\n`,
-    err: 'layer dddddddddddd 1.0 MiB: done\n',
+    err: 'layer dddddddddddd 1.0 MiB: done, 3.0 MiB unpacked\n',
     code: 0,
   });
   const [reference, auth] = called(services, 'images.pull')[0] ?? [];

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { fromLong } from '../../../src/cri/int64.ts';
 import { cri } from '../../../src/gen/index.ts';
 import { failure, Harness } from '../../fixtures/cri/client.ts';
-import { CREATED_NS, containerRecord, imageRecord, sandboxRecord, sandboxSpec } from '../../fixtures/cri/services.ts';
+import { CREATED_NS, containerRecord, imageRecord, pullProgress, sandboxRecord, sandboxSpec } from '../../fixtures/cri/services.ts';
 
 async function started(t: Test): Promise<Harness> {
   const harness = new Harness();
@@ -225,7 +225,7 @@ t.test('images', async (t) => {
 
 t.test('WatchPulls tells the state at once and then each change', async (t) => {
   const { client, services } = await started(t);
-  services.pulls = [{ reference: 'r/x:1', startedAtNs: 1n, state: 'resolving', layers: [] }];
+  services.pulls = [pullProgress({ reference: 'r/x:1', state: 'resolving' })];
   t.match(await client.all('WatchPulls', { once: true }), [{ pulls: [{ reference: 'r/x:1', state: 0 }] }]);
   const stream = client.stream('WatchPulls', {});
   const states: number[] = [];

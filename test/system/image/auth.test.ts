@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import t from 'tap';
 import { buildImage } from '../../../hack/lib/image-builder.ts';
 import type { RegistryAuth } from '../../../src/image/index.ts';
+import { hostsDir, hostsFile } from '../../fixtures/hosts-dir.ts';
 import { openImages } from '../../fixtures/image-service.ts';
 import { listen, startOddRegistry } from '../../fixtures/odd-registry.ts';
 import { startRegistry } from '../../fixtures/registry.ts';
@@ -115,7 +116,7 @@ t.test('a mirror never sees the credentials of the host', async (t) => {
     return true;
   });
   const registry = await startOddRegistry(t, [image]);
-  const images = openImages(t, { registries: [{ host: registry.host, mirrors: [mirror.url], plainHttp: true }] });
+  const images = openImages(t, { hostsDir: hostsDir(t, { [`${registry.host}/hosts.toml`]: hostsFile(registry.url, [[mirror.url]]) }) });
   t.equal(await images.service.pull(`${registry.host}/app:0`, auth({ username: 'kim', password: 'pw' }), never), image.id);
   t.same(seen, [undefined]);
 });

@@ -16,7 +16,7 @@ async function listen(t: Test, sample = async () => [pod]) {
   metrics.observe({
     sandboxes: { list: () => [] },
     containers: { list: () => [] },
-    images: { list: () => [], fsUsage: () => ({ mountpoint: '/', usedBytes: 0n, inodesUsed: 0n }) },
+    images: { list: () => [], fsUsage: () => ({ mountpoint: '/', usedBytes: 0n, inodesUsed: 0n }), pulls: () => [] },
     sampler: { sample },
     events: { subscribers: 0 },
   });

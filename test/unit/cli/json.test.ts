@@ -1,7 +1,7 @@
 import Long from 'long';
 import t from 'tap';
 import { enumName, jsonText, toJson } from '../../../src/cli/json.ts';
-import { cri } from '../../../src/gen/index.ts';
+import { cri, operator } from '../../../src/gen/index.ts';
 
 /** What the client would decode from `init` sent by a daemon. */
 function wire<Init, Decoded>(
@@ -34,6 +34,8 @@ t.test('a state is that of what it stands in', async (t) => {
     podSandboxStatus: { id: 'p', state: 0 },
     containersStatuses: [{ id: 'c', state: 2 }],
   });
+  const pull = wire(operator.PullProgress, { reference: 'r/x:1', state: 1, layers: [{ digest: 'd', state: 2 }] });
+  t.match(toJson(pull), { state: 'PULL_PULLING', layers: [{ state: 'LAYER_UNPACKING' }] });
   const json = toJson(event) as Record<string, never>;
   t.match(json, {
     containerEventType: 'CONTAINER_STOPPED_EVENT',

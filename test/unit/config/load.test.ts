@@ -49,16 +49,16 @@ t.test('later sources win: file, drop-ins in lexical order, overrides', async (t
 t.test('lists are replaced, lists of tables are merged by their identity', async (t) => {
   const at = files(t, {
     'config.toml':
-      'images.pinned = ["a", "b"]\n[[images.registries]]\nhost = "one"\nmirrors = ["http://m:1"]\n[[images.registries]]\nhost = "two"',
+      'images.pinned = ["a", "b"]\n[[runtime.handlers]]\nname = "one"\npath = "/a"\n[[runtime.handlers]]\nname = "two"\npath = "/b"',
     'conf.d/a.toml':
-      'images.pinned = ["c"]\n[[images.registries]]\nhost = "one"\nplain_http = true\n[[images.registries]]\nhost = "three:5000"',
+      'images.pinned = ["c"]\n[[runtime.handlers]]\nname = "one"\npath = "/c"\n[[runtime.handlers]]\nname = "three"\npath = "d"',
   });
-  const { images } = loadConfig({ file: at('config.toml'), dir: at('conf.d') }).config;
+  const { images, runtime } = loadConfig({ file: at('config.toml'), dir: at('conf.d') }).config;
   t.same(images.pinned, ['c']);
-  t.same(images.registries, [
-    { host: 'one', mirrors: [], plainHttp: true },
-    { host: 'two', mirrors: [], plainHttp: false },
-    { host: 'three:5000', mirrors: [], plainHttp: false },
+  t.same(runtime.handlers, [
+    { name: 'one', path: '/c' },
+    { name: 'two', path: '/b' },
+    { name: 'three', path: 'd' },
   ]);
 });
 
@@ -130,20 +130,16 @@ t.test('a file’s mistakes name the file, the place and the way out', async (t)
     'broken.toml': 'root = "/x"\nlog = {',
     'key.toml': '[runtime]\ncommon = "x"',
     'section.toml': 'network = 5',
-    'row.toml': '[[images.registries]]\nhost = "a"\nmirors = []',
+    'row.toml': '[[runtime.handlers]]\nname = "a"\npahth = "x"',
     'needs.toml': '[[runtime.handlers]]\npath = "x"',
-    'mirror.toml': '[[images.registries]]\nhost = "a"\nmirrors = ["ftp://x"]',
+    'column.toml': '[[runtime.handlers]]\nname = "A_b"\npath = "x"',
     'proto.toml': '__proto__ = 1',
   });
   refused(t, { file: at('broken.toml') }, /broken\.toml: line 2, column \d+ is not TOML: /);
   refused(t, { file: at('key.toml') }, /key\.toml: runtime\.common is not a key \(did you mean runtime\.conmon\?\)/);
   refused(t, { file: at('section.toml') }, /section\.toml: network = 5 is not allowed; network is a section: write \[network\]$/);
-  refused(
-    t,
-    { file: at('row.toml') },
-    /images\.registries\[0\]\.mirors is not a key \(did you mean mirrors\?\); allowed are host, mirrors, plain_http$/,
-  );
+  refused(t, { file: at('row.toml') }, /runtime\.handlers\[0\]\.pahth is not a key \(did you mean path\?\); allowed are name, path$/);
   refused(t, { file: at('needs.toml') }, /runtime\.handlers\[0\] lacks name, which every \[\[runtime\.handlers\]\] needs: a DNS label/);
-  refused(t, { file: at('mirror.toml') }, /images\.registries\[0\]\.mirrors = \["ftp:\/\/x"\] is not allowed; allowed is a list of http/);
+  refused(t, { file: at('column.toml') }, /runtime\.handlers\[0\]\.name = "A_b" is not allowed; allowed is a DNS label/);
   refused(t, { file: at('proto.toml') }, /proto\.toml: /);
 });

@@ -25,8 +25,10 @@ const DEFAULTS: Record<string, unknown> = {
   'network.pod_cidr': '10.209.0.0/16',
   'network.mtu': 1500,
   'images.parallel_downloads': 3,
-  'images.registries': [],
+  'images.hosts_dir': '/etc/berth/certs.d',
+  'images.docker_config': '/root/.docker/config.json',
   'images.pinned': [],
+  'images.import_dir': '/var/lib/berth/import',
   'metrics.address': '127.0.0.1:9477',
 };
 

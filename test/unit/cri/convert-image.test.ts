@@ -16,6 +16,7 @@ const record = (user: string): ImageRecord => ({
   config: anImage({ user }),
   layers: [],
   manifestDigest: digest,
+  layerBlobs: [],
   pulledAtNs: 0n,
   pinned: false,
 });

@@ -15,6 +15,7 @@ const TABLES = [
   [enums.cgroupDrivers, cri.CgroupDriver],
   [enums.pullStates, operator.PullState],
   [enums.layerStates, operator.LayerState],
+  [enums.archiveFormats, operator.ArchiveFormat],
 ] as const;
 
 t.test('every number of the wire has a word and comes back', async (t) => {

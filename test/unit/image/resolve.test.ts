@@ -5,7 +5,7 @@ import { type BuiltImage, buildImage } from '../../../hack/lib/image-builder.ts'
 import type { Digest } from '../../../src/ids/index.ts';
 import { type ResolvedImage, resolveImage } from '../../../src/image/pull.ts';
 import type { ImageSource } from '../../../src/image/source.ts';
-import { hostPlatform, parseReference } from '../../../src/registry/index.ts';
+import { hostPlatform } from '../../../src/registry/index.ts';
 
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 const LAYERS = [{ entries: [{ path: 'a', content: 'a' }] }];
@@ -50,7 +50,7 @@ class Shelf implements ImageSource {
   }
 
   resolve(): Promise<ResolvedImage> {
-    return resolveImage(this, parseReference('example.org/app:1'), new AbortController().signal);
+    return resolveImage(this, 'image example.org/app:1', new AbortController().signal);
   }
 
   #get(digest: string): Buffer {

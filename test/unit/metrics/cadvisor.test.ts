@@ -7,7 +7,7 @@ import type { SandboxSample } from '../../../src/stats/index.ts';
 import { container, eth0, reading, sandbox } from '../../fixtures/samples.ts';
 
 const V2: CgroupLayout = { mode: 'v2', unified: '/sys/fs/cgroup', legacy: {}, controllers: ['cpu', 'memory', 'io', 'pids', 'hugetlb'] };
-const images = { list: () => [], fsUsage: () => ({ mountpoint: '/', usedBytes: 0n, inodesUsed: 0n }) };
+const images = { list: () => [], fsUsage: () => ({ mountpoint: '/', usedBytes: 0n, inodesUsed: 0n }), pulls: () => [] };
 
 async function scrape(pods: SandboxSample[], containers: ContainerRecord[], layout = V2): Promise<string> {
   using metrics = createMetrics({ version: '1', layout, log: createLogger({ level: 'silent' }) });

@@ -1,11 +1,21 @@
 import t from 'tap';
+import type { PullProgress } from '../../../src/image/index.ts';
 import { createLogger } from '../../../src/log/index.ts';
 import { createMetrics } from '../../../src/metrics/index.ts';
+import { layerProgress, pullProgress } from '../../fixtures/cri/services.ts';
 import { container, sandbox } from '../../fixtures/samples.ts';
 
 const layout = { mode: 'v2', legacy: {}, controllers: [] } as const;
 const open = () =>
   createMetrics({ version: '0.1.0', layout: { ...layout, legacy: {}, controllers: [] }, log: createLogger({ level: 'silent' }) });
+
+const NOTHING = {
+  sandboxes: { list: () => [] },
+  containers: { list: () => [] },
+  images: { list: () => [], fsUsage: () => ({ mountpoint: '/', usedBytes: 12n, inodesUsed: 3n }), pulls: () => [] as PullProgress[] },
+  sampler: { sample: async () => [] },
+  events: { subscribers: 0 },
+};
 
 t.test('calls are counted by method and code, in flight goes up and down', async (t) => {
   using metrics = open();
@@ -33,10 +43,66 @@ t.test('pulls, failures and phases', async (t) => {
   t.match(text, /^berth_pod_start_phase_seconds_count\{phase="cgroup"\} 1$/m);
 });
 
+t.test('transfers, whether their pull succeeds or not', async (t) => {
+  using metrics = open();
+  const { transfer } = metrics.pullObserver;
+  const registry = 'r.example';
+  transfer({ kind: 'received', registry, mirror: false, bytes: 10 });
+  transfer({ kind: 'received', registry, mirror: true, bytes: 32 });
+  transfer({ kind: 'received', registry, mirror: true, bytes: 10 });
+  transfer({ kind: 'downloaded', registry, seconds: 3 });
+  transfer({ kind: 'unpacked', seconds: 4 });
+  for (const kind of ['resumed', 'retried', 'retried', 'stalled'] as const) transfer({ kind, registry });
+  for (const what of ['pull', 'layer', 'layer'] as const) transfer({ kind: 'joined', what });
+  const lines = (await metrics.own()).split('\n');
+  for (const line of [
+    'berth_image_received_bytes_total{registry="r.example",source="registry"} 10',
+    'berth_image_received_bytes_total{registry="r.example",source="mirror"} 42',
+    'berth_image_layer_download_seconds_bucket{le="5",registry="r.example"} 1',
+    'berth_image_layer_download_seconds_bucket{le="2.5",registry="r.example"} 0',
+    'berth_image_layer_unpack_seconds_sum 4',
+    'berth_image_downloads_resumed_total{registry="r.example"} 1',
+    'berth_image_download_retries_total{registry="r.example"} 2',
+    'berth_image_download_stalls_total{registry="r.example"} 1',
+    'berth_image_pull_joins_total{what="pull"} 1',
+    'berth_image_pull_joins_total{what="layer"} 2',
+  ]) {
+    t.ok(lines.includes(line), line);
+  }
+});
+
+t.test('pulls under way', async (t) => {
+  using metrics = open();
+  const layers = [
+    layerProgress({ state: 'downloading', totalBytes: 100, downloadedBytes: 40 }),
+    layerProgress({ state: 'shared', totalBytes: 1000 }),
+  ];
+  const pulls = [
+    pullProgress({ state: 'resolving' }),
+    pullProgress({ layers }),
+    pullProgress({ layers, state: 'done', endedAtNs: 5n }),
+    pullProgress({ layers, state: 'failed', endedAtNs: 5n }),
+  ];
+  metrics.observe({ ...NOTHING, images: { ...NOTHING.images, pulls: () => pulls } });
+  const lines = (await metrics.own()).split('\n');
+  for (const line of [
+    'berth_image_pulls_in_flight{state="resolving"} 1',
+    'berth_image_pulls_in_flight{state="pulling"} 1',
+    'berth_image_pulls_in_flight_bytes{part="downloaded"} 40',
+    'berth_image_pulls_in_flight_bytes{part="total"} 100',
+  ]) {
+    t.ok(lines.includes(line), line);
+  }
+});
+
 t.test('a user’s registries cannot fill the memory', async (t) => {
   using metrics = open();
-  for (let i = 0; i < 200; i += 1) metrics.pullObserver.failed({ registry: `r${i}`, reason: 'CANCELLED' });
+  for (let i = 0; i < 200; i += 1) {
+    metrics.pullObserver.failed({ registry: `r${i}`, reason: 'CANCELLED' });
+    metrics.pullObserver.transfer({ kind: 'received', registry: `r${i}`, mirror: false, bytes: 1 });
+  }
   const text = await metrics.own();
+  t.match(text, /^berth_image_received_bytes_total\{registry="other",source="registry"\} 136$/m);
   t.equal(text.split('\n').filter((line) => line.startsWith('berth_image_pull_failures_total{')).length, 65);
   t.match(text, /registry="other",reason="CANCELLED"\} 136$/m);
 });
@@ -46,10 +112,9 @@ t.test('objects by state come with observe(), zeros included', async (t) => {
   t.notMatch(await metrics.own(), /^berth_sandboxes/m, 'nothing is claimed before');
   const pods = [sandbox('a'), sandbox('b', { stoppedAtNs: 1n })];
   metrics.observe({
+    ...NOTHING,
     sandboxes: { list: () => pods },
     containers: { list: () => [container('c', 'a')] },
-    images: { list: () => [], fsUsage: () => ({ mountpoint: '/', usedBytes: 12n, inodesUsed: 3n }) },
-    sampler: { sample: async () => [] },
     events: { subscribers: 4, dropped: 2 },
   });
   const text = await metrics.own();

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { candidatesFor, type ImageIndex, type Platform, parseManifest, platformMatches } from '../../../src/registry/manifest.ts';
+import { parseManifest } from '../../../src/registry/manifest.ts';
 
 const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
 const OCI = 'application/vnd.oci.image';
@@ -42,7 +42,6 @@ t.test('everything else is refused with words', async (t) => {
     [{ schemaVersion: 2, mediaType: 'application/x', manifests: [] }, /media type "application\/x" is unknown/],
     [{ ...image, mediaType: 5 }, /media type is not a text/],
     [{ ...image, config: undefined }, /config in it is not an object/],
-    [{ ...image, config: { ...config, mediaType: 'application/vnd.wasm.config.v0+json' } }, /artifact/],
     [{ ...image, config: { ...config, size: -1 } }, /size/],
     [{ ...image, config: { ...config, size: 1.5 } }, /size/],
     [{ ...image, config: { ...config, digest: '../../etc/passwd' } }, /digest/],
@@ -61,40 +60,32 @@ t.test('everything else is refused with words', async (t) => {
   }
 });
 
-t.test('the entry that fits the platform best comes first', async (t) => {
-  const selectPlatform = (from: ImageIndex, host: Platform) => candidatesFor(from, host)[0];
-  const entry = (digit: string, platform?: Platform) => ({
-    mediaType: `${OCI}.manifest.v1+json`,
-    digest: digest(digit),
-    size: 1,
-    ...(platform === undefined ? {} : { platform }),
+t.test('a manifest whose config is no image’s is an artifact: its blobs are files of any type, by their titles', async (t) => {
+  const annotations = { 'org.opencontainers.image.title': 'models/tiny.bin' };
+  const files = [
+    { ...layer, mediaType: 'application/x-weights', annotations },
+    { ...layer, mediaType: 'text/plain' },
+    { ...layer, annotations: { 'io.deis.oras.content.unpack': 'true' } },
+  ];
+  const empty = { ...config, mediaType: 'application/vnd.oci.empty.v1+json' };
+  const parsed = parse({ ...image, artifactType: 'application/x-model', config: empty, layers: files });
+  t.match(parsed, { kind: 'artifact', artifactType: 'application/x-model' });
+  if (parsed.kind !== 'artifact') return;
+  t.same(
+    parsed.files.map(({ name, unpack }) => ({ name, unpack })),
+    [
+      { name: 'models/tiny.bin', unpack: false },
+      { name: layer.digest.replace(':', '-'), unpack: false },
+      { name: layer.digest.replace(':', '-'), unpack: true },
+    ],
+  );
+  t.match(parse({ ...image, config: { ...config, mediaType: 'application/vnd.wasm.config.v0+json' } }), {
+    kind: 'artifact',
+    artifactType: 'application/vnd.wasm.config.v0+json',
   });
-  const index = (...manifests: object[]): ImageIndex => ({ kind: 'index', manifests: manifests as ImageIndex['manifests'] });
-  const amd64: Platform = { os: 'linux', architecture: 'amd64' };
-  const arm64: Platform = { os: 'linux', architecture: 'arm64', variant: 'v8' };
-  const attestation = entry('9', { os: 'unknown', architecture: 'unknown' });
-  t.match(selectPlatform(index(attestation, entry('1', { ...amd64, os: 'windows' }), entry('2', amd64)), amd64), { digest: digest('2') });
-  t.match(
-    selectPlatform(
-      index(entry('1', { ...arm64, variant: 'v7' }), entry('2', { os: 'linux', architecture: 'arm64' }), entry('3', arm64)),
-      arm64,
-    ),
-    {
-      digest: digest('3'),
-    },
-  );
-  t.match(selectPlatform(index(entry('1', { os: 'linux', architecture: 'arm64' })), arm64), { digest: digest('1') });
-  t.match(
-    selectPlatform(index(entry('1', { ...amd64, variant: 'v3' }), entry('2', amd64)), amd64),
-    { digest: digest('2') },
-    'v3 may not run here',
-  );
-  t.equal(selectPlatform(index(entry('1', arm64), attestation), amd64), undefined);
-  t.match(selectPlatform(index(entry('1')), amd64), { digest: digest('1') }, 'one that says nothing may be anything');
-  const other = { ...entry('1', amd64), mediaType: 'application/vnd.example.sbom+json' };
-  t.match(selectPlatform(index(other, entry('2', amd64)), amd64), { digest: digest('2') }, 'unknown kinds of entries are passed over');
-  t.equal(selectPlatform(index(other, { ...other, platform: undefined }), amd64), undefined);
-  t.ok(platformMatches({ ...amd64, variant: 'v1' }, amd64));
+  t.throws(() => parse({ ...image, config: empty, layers: [{ ...layer, annotations: { 'org.opencontainers.image.title': 7 } }] }), {
+    message: /title of sha256:[0-9a-f]{64} is not a text/,
+  });
 });
 
 t.test('brackets in a text are no nesting', async (t) => {

@@ -54,6 +54,20 @@ t.test('a database of a newer berth is refused, not guessed at', async (t) => {
   t.throws(() => openStore({ path }), { name: 'RuntimeError', reason: 'STORE_FAILED', message: /schema 99/ });
 });
 
+t.test('a database of an older berth gets the tables it lacks and keeps what it has', async (t) => {
+  const path = join(t.testdir(), 'berth.db');
+  const old = openStore({ path });
+  old.table('images').put('i', { id: 'i' });
+  old[Symbol.dispose]();
+  const db = new DatabaseSync(path);
+  db.exec('DROP TABLE imports; PRAGMA user_version=1');
+  db.close();
+  using store = openStore({ path });
+  store.table('imports').put('/a.tar', { size: 1n });
+  t.same(store.table('imports').get('/a.tar'), { size: 1n });
+  t.same(store.table('images').all(), [{ id: 'i', value: { id: 'i' } }]);
+});
+
 t.test('records are answered from memory by id and unique prefix', async (t) => {
   using store = openStore({ path: ':memory:' });
   const naming = { noun: 'pod sandbox', notFound: 'SANDBOX_NOT_FOUND' } as const;

@@ -131,3 +131,29 @@ t.test('paths and whiteouts are taken apart', async (t) => {
   for (const bad of ['.wh.', '.wh..', '.wh...']) t.throws(() => whiteout(bad), { name: 'RuntimeError', reason: 'IMAGE_LAYER' });
   t.equal(parseHeader(Buffer.alloc(512)), undefined);
 });
+
+t.test('data can be passed over instead of pushed: the walk goes on behind it', async (t) => {
+  const tar = buildTar(ENTRIES);
+  const seen: [string, number][] = [];
+  let at = 0;
+  const walker = new TarWalker({
+    begin: (member) => void seen.push([member.path.slice(0, 4), at]),
+    data: () => t.fail('no data was asked for'),
+    end: () => undefined,
+  });
+  t.equal(walker.skip(), 0, 'nothing to pass over between members');
+  while (at < tar.length && !walker.ended) {
+    const end = at - (at % 512) + 512;
+    const block = tar.subarray(at, end);
+    at = end;
+    walker.push(block);
+    at += walker.skip();
+  }
+  walker.finish();
+  t.ok(walker.ended);
+  t.same(
+    seen.map(([name]) => name),
+    walk(tar).map(({ member }) => member.path.slice(0, 4)),
+  );
+  for (const [name, offset] of seen.slice(0, 2)) t.equal(tar.toString('latin1', offset, offset + 1), name === 'a' ? 'x' : 'y');
+});
