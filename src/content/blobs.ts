@@ -5,7 +5,7 @@
  * absent; its bytes were compared with the digest before. What is here is
  * known in memory.
  */
-import { createReadStream, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskError, errnoOf } from '../errors/index.ts';
@@ -76,10 +76,17 @@ export class BlobStore {
     return createReadStream(this.#pathOf(digest), { highWaterMark: STREAM_BYTES, signal });
   }
 
-  /** Removes a blob; absent is success. */
+  /** Removes a blob; absent is success. It is gone when this returns, so one put meanwhile stays; its space is free later. */
   async remove(digest: Digest): Promise<void> {
+    if (!this.#sizes.has(digest)) return;
     this.#forget(digest);
-    await rm(this.#pathOf(digest), { force: true });
+    const doomed = join(this.#dir, `${STAGING_PREFIX}${crypto.randomUUID()}`);
+    try {
+      renameSync(this.#pathOf(digest), doomed);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error; // somebody else removed it
+    }
+    await rm(doomed, { force: true });
   }
 
   /** Removes every blob that is not `wanted`. */

@@ -121,13 +121,16 @@ async function commit(
     pulledAtNs: nowNs(),
     ...(keep ? { keep } : {}),
   };
+  const documents = [...blobsOf(record), image.manifestDigest];
+  const pin = layerSet.pin(documents); // a removal of the same image may look for what is unused while they are written
   try {
     if (image.artifactType === undefined) await blobs.put(image.id, image.configBytes);
     await blobs.put(image.manifestDigest, image.manifestBytes);
     catalog.commit({ ...record, names });
     return [...names.tags, ...names.digests];
   } finally {
+    pin[Symbol.dispose]();
     // what a failure left behind, or the documents that others took the place of
-    await freeBlobs(parts, [...blobsOf(record), image.manifestDigest, ...(before === undefined ? [] : blobsOf(before))]);
+    await freeBlobs(parts, [...documents, ...(before === undefined ? [] : blobsOf(before))]);
   }
 }

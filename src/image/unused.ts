@@ -21,10 +21,13 @@ export function freeLayers({ catalog, layers, layerSet }: StoreParts): void {
   }
 }
 
-/** Removes those of `digests` that are not used. */
+/** Removes those of `digests` that are not used. Looking and removing are one step: what comes into use later is put there anew. */
 export async function freeBlobs({ catalog, layerSet, blobs }: StoreParts, digests: readonly Digest[]): Promise<void> {
   const inUse = catalog.blobsInUse().union(layerSet.pinned());
-  for (const digest of digests) {
-    if (!inUse.has(digest)) await blobs.remove(digest);
-  }
+  await Promise.all(
+    new Set(digests)
+      .difference(inUse)
+      .values()
+      .map((digest) => blobs.remove(digest)),
+  );
 }
