@@ -31,8 +31,8 @@ export interface FetchedBlob {
   offset: number;
   /** Bytes of the whole blob, when the server says so. */
   total?: number | undefined;
-  /** Who served it; absent when it is a file of the node. */
-  endpoint?: Endpoint;
+  /** Who sends it, HOST[:PORT]; absent when it is a file of the node. */
+  sender?: { host: string; mirror: boolean };
   body: AsyncIterable<Uint8Array>;
 }
 
@@ -125,11 +125,11 @@ export class RegistrySession {
     if (offset > 0) {
       const { status, headers, body, endpoint } = await this.#get({ ...query, headers: { range: `bytes=${offset}-` } });
       const range = blobRange(status, headers);
-      if (range !== undefined && range.offset <= offset) return { ...range, endpoint, body };
+      if (range !== undefined && range.offset <= offset) return { ...range, sender: senderOf(endpoint), body };
       await body.dump(); // 416, or a range that is no use
     }
     const { headers, body, endpoint } = await this.#get({ ...query, headers: {} });
-    return { offset: 0, total: contentLength(headers), endpoint, body };
+    return { offset: 0, total: contentLength(headers), sender: senderOf(endpoint), body };
   }
 
   async #document(query: Query, limitBytes: number): Promise<{ bytes: Buffer; headers: HttpResponse['headers'] }> {
@@ -188,6 +188,8 @@ export class RegistrySession {
     }
   }
 }
+
+const senderOf = ({ base, own }: Endpoint): NonNullable<FetchedBlob['sender']> => ({ host: new URL(base).host, mirror: !own });
 
 /** An answer that is no success, in words (distribution-spec "Error Codes"). */
 async function refusal(response: HttpResponse, signal: AbortSignal): Promise<Omit<Attempt, 'endpoint'>> {
