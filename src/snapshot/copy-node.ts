@@ -3,7 +3,7 @@
  * its own: content with its holes (shared blocks where the file system can),
  * owner, mode, attributes, times.
  */
-import { closeSync, constants, copyFileSync, fstatSync, ftruncateSync, openSync, readlinkSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, copyFileSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { errnoOf } from '../errors/index.ts';
 import {
   chmodAt,
@@ -18,6 +18,7 @@ import {
   utimesAt,
   xattrsAt,
 } from '../sys/index.ts';
+import { readLinkAt } from './in-parent.ts';
 import { OPAQUE } from './whiteout.ts';
 
 /** A name in an open directory. */
@@ -35,7 +36,7 @@ const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE, S_IFLNK, S_IFREG } = constants;
 /** Copies what `stat` describes, which is no directory, to a name that is free. */
 export function copyNode(from: NodePlace, stat: FileStat, to: NodePlace): void {
   if (stat.type === S_IFREG) copyContent(from, to);
-  else if (stat.type === S_IFLNK) symlinkAt(readlinkSync(pathOf(from), { encoding: 'latin1' }), to.dirFd, to.name);
+  else if (stat.type === S_IFLNK) symlinkAt(readLinkAt(from.dirFd, from.name), to.dirFd, to.name);
   else mknodAt(to.dirFd, to.name, { mode: stat.type | stat.mode, major: stat.deviceMajor, minor: stat.deviceMinor });
   copyMetadata(from, stat, to);
 }

@@ -7,7 +7,7 @@
  * Invariant: a descriptor handed out stays valid until KEPT further paths
  * were asked for.
  */
-import { constants, readlinkSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { errnoOf } from '../errors/index.ts';
 import {
   chmodAt,
@@ -19,13 +19,17 @@ import {
   openRoot,
   setXattrAt,
   statAt,
+  typeAt,
   unlinkAt,
 } from '../sys/index.ts';
 import { layerError, PATH_LIMIT_BYTES, printable } from '../tar/index.ts';
+import { descriptorPath, parentOf, readLinkAt } from './in-parent.ts';
 import { OPAQUE } from './whiteout.ts';
 
 /** Descriptors kept open; archives go through directories one by one, so few are enough. */
 const KEPT = 32;
+/** Symlinks on the way of one path, as the kernel has it (path_resolution(7)). */
+const SYMLINKS_LIMIT = 40;
 export const IMPLIED_MODE = 0o755;
 /** No directory has that path: nothing has it, or something else (ELOOP: a symlink that leads in a circle, or one where none may be). */
 const ABSENT = ['ENOENT', 'ENOTDIR', 'ELOOP'];
@@ -58,14 +62,19 @@ export class DirectoryCache implements Disposable {
   }
 
   /** The directory `path` ('' is the root), made with its parents when absent. Throws IMAGE_LAYER when it is something else. */
-  open(path: string): Directory {
+  open(path: string, symlinks = 0): Directory {
     const found = this.find(path);
     if (found !== undefined) return found;
-    const slash = path.lastIndexOf('/');
-    const parent = this.open(slash < 0 ? '' : path.slice(0, slash));
-    const name = path.slice(slash + 1);
+    const { parent: parentPath, name } = parentOf(path);
+    const parent = this.open(parentPath, symlinks);
     const canonical = joined(parent, name);
-    this.#make(parent, name);
+    const target = this.#makeOrRead(parent, name);
+    if (target !== undefined) {
+      // a symlink to what only a lower layer may have
+      const leadsTo = destination(parent.path, target);
+      if (leadsTo === undefined || symlinks >= SYMLINKS_LIMIT) throw notADirectory(canonical);
+      return this.open(leadsTo, symlinks + 1);
+    }
     this.#options.implied(canonical);
     return this.#keep(path, { fd: openDirectoryAt(parent.fd, name), path: canonical });
   }
@@ -107,19 +116,23 @@ export class DirectoryCache implements Disposable {
     closeFd(this.root.fd);
   }
 
-  /** Makes an implied directory, also where a whiteout is: then nothing of lower layers shows in it. */
-  #make(parent: Directory, name: string): void {
+  /**
+   * Makes an implied directory, also where a whiteout is: then nothing of
+   * lower layers shows in it. Where a symlink is, returns its target instead.
+   */
+  #makeOrRead(parent: Directory, name: string): string | undefined {
     try {
       mkdirAt(parent.fd, name, IMPLIED_MODE);
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;
-      if (!isWhiteout(parent.fd, name))
-        throw layerError(`${printable(joined(parent, name))} is not a directory in it, but has something in it`);
+      if (typeAt(parent.fd, name) === constants.S_IFLNK) return readLinkAt(parent.fd, name);
+      if (!isWhiteout(parent.fd, name)) throw notADirectory(joined(parent, name));
       unlinkAt(parent.fd, name);
       mkdirAt(parent.fd, name, IMPLIED_MODE);
       setXattrAt(parent.fd, name, OPAQUE);
     }
     if ((this.#options.umask & IMPLIED_MODE) !== 0) chmodAt(parent.fd, name, IMPLIED_MODE);
+    return undefined;
   }
 
   #keep(path: string, directory: Directory): Directory {
@@ -138,7 +151,7 @@ export class DirectoryCache implements Disposable {
     if (exact !== undefined) return { fd: exact, path };
     const fd = orAbsent(() => openDirectoryInRoot(this.root.fd, path));
     if (fd === undefined) return undefined;
-    const [root = '', full = ''] = [this.root.fd, fd].map((open) => readlinkSync(`/proc/self/fd/${open}`, { encoding: 'latin1' }));
+    const [root = '', full = ''] = [this.root.fd, fd].map(descriptorPath);
     return { fd, path: full.slice(root.length + 1) };
   }
 }
@@ -149,6 +162,23 @@ export function joined(directory: Directory, name: string): string {
   if (path.length > PATH_LIMIT_BYTES) throw layerError(`the name ${printable(path)}… is longer than ${PATH_LIMIT_BYTES} bytes`);
   return path;
 }
+
+/** Where a symlink in the canonical directory `from` leads, as a path below the root; undefined when only following it would tell. */
+function destination(from: string, target: string): string | undefined {
+  const parts = target.startsWith('/') || from === '' ? [] : from.split('/');
+  let isBack = true;
+  for (const part of target.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part !== '..') {
+      isBack = false;
+      parts.push(part);
+    } else if (isBack) parts.pop();
+    else return undefined; // back from what may be a symlink itself
+  }
+  return parts.join('/');
+}
+
+const notADirectory = (path: string) => layerError(`${printable(path)} is not a directory in it, but has something in it`);
 
 /** A device 0/0, as overlayfs has it. */
 export function isWhiteout(dirFd: number, name: string): boolean {

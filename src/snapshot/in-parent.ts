@@ -3,6 +3,7 @@
  * name. So nothing before that name can be a symlink, and a path may be as
  * long as PATH_MAX without the descriptor's own prefix making it longer.
  */
+import { readlinkSync } from 'node:fs';
 import { closeFd, openExactDirectory } from '../sys/index.ts';
 
 /** A path's directory and last name; of the root '' and '.'. */
@@ -20,4 +21,14 @@ export function inParent<T>(rootFd: number, path: string, use: (dirFd: number, n
   } finally {
     closeFd(fd);
   }
+}
+
+/** Where the symlink `name` of an open directory points. */
+export function readLinkAt(dirFd: number, name: string): string {
+  return readlinkSync(Buffer.from(`/proc/self/fd/${dirFd}/${name}`, 'latin1'), { encoding: 'latin1' });
+}
+
+/** The absolute path of what a descriptor is open on. */
+export function descriptorPath(fd: number): string {
+  return readlinkSync(`/proc/self/fd/${fd}`, { encoding: 'latin1' });
 }

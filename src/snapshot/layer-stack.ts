@@ -4,10 +4,10 @@
  * layers do not change, so what was found is kept; no symlink of a layer is
  * ever followed by the kernel, they are resolved here, within the stack.
  */
-import { constants, readlinkSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { errnoOf } from '../errors/index.ts';
 import { closeFd, type FileStat, hasXattrAt, openRoot, statAt } from '../sys/index.ts';
-import { inParent, parentOf } from './in-parent.ts';
+import { inParent, parentOf, readLinkAt } from './in-parent.ts';
 import type { LowerLink } from './layer-content.ts';
 import { OPAQUE } from './whiteout.ts';
 
@@ -121,18 +121,12 @@ export class LayerStack implements Disposable {
       if (shown.stat.type === constants.S_IFDIR) continue;
       symlinks += 1;
       if (shown.stat.type !== constants.S_IFLNK || symlinks > SYMLINKS_LIMIT) return undefined;
-      const link = this.#readLink({ layer: shown.layer, path: done.join('/') });
+      const link = this.within({ layer: shown.layer, path: done.join('/') }, readLinkAt);
       done.pop();
       if (link.startsWith('/')) done.length = 0;
       pending.push(...link.split('/').reverse());
     }
     return done.join('/');
-  }
-
-  #readLink(source: Pick<Source, 'layer' | 'path'>): string {
-    return this.within(source, (dirFd, name) =>
-      readlinkSync(Buffer.from(`/proc/self/fd/${dirFd}/${name}`, 'latin1'), { encoding: 'latin1' }),
-    );
   }
 
   #lookUp(layer: number, path: string): Finding {
