@@ -37,6 +37,7 @@ function open(t: Test) {
   const set = new LayerSet({
     layers,
     parts,
+    keepBlob: undefined,
     downloads: new Limiter(3),
     policy,
     observe: (event) => events.push(event),
@@ -68,7 +69,7 @@ const request = (source: ImageSource, signal: AbortSignal, show: (shown: readonl
   source,
   host: 'r.example',
   origin: 'r.example/app',
-  layers: [{ descriptor, diffId }],
+  layers: [{ descriptor, diffId, content: { kind: 'layer' as const } }],
   what: 'image r.example/app:1',
   signal,
   show,
