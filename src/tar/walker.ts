@@ -254,10 +254,13 @@ export class TarWalker {
   }
 }
 
-/** Attributes add up, everything else is overridden. */
+/** Attributes add up, within what one header could hold, since headers may follow each other without end; the rest is overridden. */
 function merged(first: Extended, second: Extended): Extended {
-  const xattrs = first.xattrs !== undefined && second.xattrs !== undefined ? { xattrs: new Map([...first.xattrs, ...second.xattrs]) } : {};
-  return { ...first, ...second, ...xattrs };
+  if (first.xattrs === undefined || second.xattrs === undefined) return { ...first, ...second };
+  const xattrs = new Map([...first.xattrs, ...second.xattrs]);
+  const bytes = xattrs.entries().reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+  if (bytes > EXTENDED_LIMIT_BYTES) throw layerError(`the extended attributes of a member are longer than ${EXTENDED_LIMIT_BYTES} bytes`);
+  return { ...first, ...second, xattrs };
 }
 
 function resolveMember(header: TarHeader, extended: Extended): Member {
