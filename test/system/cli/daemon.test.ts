@@ -20,7 +20,7 @@ t.test('pull tells each layer once, and draws bars on a terminal', async (t) => 
   const { out, err, code } = await cli('pull', image);
   t.equal(code, 0, err);
   t.match(out, /^sha256:[0-9a-f]{64}\n$/);
-  t.equal(err.match(/^layer [0-9a-f]{12} .*: done$/gm)?.length, 2, err);
+  t.equal(err.match(/^layer [0-9a-f]{12} .*: done, .* unpacked$/gm)?.length, 2, err);
   const terminal = new RecordingTerminal({ env, isTty: true });
   t.equal((await runOn(terminal, ['pull', image])).out, out, 'a second pull is the same image');
   t.match(terminal.stderr, /2\/2 layers.*\n(.* (done|on the node already)\n){2}$/);
