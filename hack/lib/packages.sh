@@ -36,6 +36,7 @@ zstd zstd compresses archives for the load tests
 openssl openssl makes the certificates of the registry tests
 shellcheck shellcheck checks the shell scripts
 procps ps lists processes for the leak check
+e2fsprogs mkfs.ext4 makes file systems to test on
 '
 # What the benchmark adds.
 # shellcheck disable=SC2034

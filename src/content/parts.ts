@@ -118,7 +118,7 @@ export class PartStore implements Disposable {
       .toSorted((a, b) => a.writtenAtMs - b.writtenAtMs);
   }
 
-  /** What is empty or too old, and the oldest of what is too much. */
+  /** What is empty or too old, and the oldest of what is too much; the newest may be large while as much again is free. */
   #excess(): string[] {
     const oldestMs = Date.now() - this.#limits.ageMs;
     const kept = this.#kept();
@@ -126,7 +126,8 @@ export class PartStore implements Disposable {
     const excess = new Set(kept).difference(new Set(good));
     let bytes = good.reduce((total, part) => total + part.bytes, 0);
     for (const [at, part] of good.entries()) {
-      if (good.length - at <= this.#limits.files && bytes <= this.#limits.bytes) break;
+      const left = good.length - at;
+      if (left <= this.#limits.files && (bytes <= this.#limits.bytes || (left === 1 && bytes <= freeOf(this.#dir)))) break;
       excess.add(part);
       bytes -= part.bytes;
     }
@@ -155,4 +156,9 @@ async function remove(paths: readonly string[]): Promise<void> {
 function sizeOf(dir: string): number {
   const { blocks, bsize } = statfsSync(dir);
   return blocks * bsize;
+}
+
+function freeOf(dir: string): number {
+  const { bavail, bsize } = statfsSync(dir);
+  return bavail * bsize;
 }

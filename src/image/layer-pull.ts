@@ -144,8 +144,8 @@ async function downloadLayer(
     await download({
       async open(offset, signal) {
         const stream = await pull.source.blob(layer, offset, signal);
-        progress.source = stream.endpoint === undefined ? '' : new URL(stream.endpoint.url).host;
-        mirror = stream.endpoint?.own === false;
+        progress.source = stream.sender?.host ?? '';
+        mirror = stream.sender?.mirror === true;
         return stream;
       },
       path: attempt.part.path,

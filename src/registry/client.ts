@@ -16,6 +16,7 @@ import { proxyFor } from './proxy.ts';
 import { PushSession } from './push.ts';
 import { nameOf, type Reference } from './reference.ts';
 import { incapable, RegistrySession } from './session.ts';
+import { Trust } from './trust.ts';
 
 /** Where its configuration is; both are read at each opening of a session, and neither needs to exist. */
 export interface RegistryClientOptions {
@@ -30,7 +31,8 @@ const TEST_TIMEOUT_MS = 300_000;
 
 export class RegistryClient implements AsyncDisposable {
   readonly #options: RegistryClientOptions;
-  readonly #http = new HttpClient(process.env);
+  readonly #trust = new Trust();
+  readonly #http = new HttpClient({ env: process.env, trust: this.#trust });
 
   constructor(options: RegistryClientOptions) {
     this.#options = options;
@@ -55,7 +57,8 @@ export class RegistryClient implements AsyncDisposable {
       new RuntimeError('deadline', 'DEADLINE', `testing ${nameOf(reference)} took longer than ${TEST_TIMEOUT_MS / 1000} s`);
     using deadline = withDeadline(TEST_TIMEOUT_MS, late, signal);
     const probe = new Probe(deadline.signal);
-    await using http = new HttpClient(process.env, (origin, socket) => probe.observe(origin, socket));
+    const observe = probe.observe.bind(probe);
+    await using http = new HttpClient({ env: process.env, trust: this.#trust, observe });
     return await probe.run(reference, await this.#places(http, { reference, auth, actions: 'pull' }));
   }
 

@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import { ConnectionError, unacceptable } from './connection-error.ts';
 import { proxyFor } from './proxy.ts';
 import { type ConnectionObserver, Transport } from './transport.ts';
-import { type TlsSettings, withoutClient } from './trust.ts';
+import { type TlsSettings, type Trust, withoutClient } from './trust.ts';
 
 /** Where requests go in the first place, and what holds for them. */
 export interface Target {
@@ -49,6 +49,16 @@ export interface HttpResponse {
   url: string;
 }
 
+/** What a client works with. */
+export interface HttpOptions {
+  /** Its proxies are in here. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** May be shared with other clients. */
+  trust: Trust;
+  /** Sees every new connection. */
+  observe?: ConnectionObserver;
+}
+
 /** Hops of one request: a registry's blob is one or two away. */
 const REDIRECTS_LIMIT = 5;
 /** Bytes of an answer nobody reads, to keep its connection; a longer one is cut. */
@@ -58,10 +68,9 @@ export class HttpClient implements AsyncDisposable {
   readonly #transport: Transport;
   readonly #env: Readonly<Record<string, string | undefined>>;
 
-  /** Proxies are those of `env`; `observe` sees every new connection. */
-  constructor(env: Readonly<Record<string, string | undefined>>, observe?: ConnectionObserver) {
+  constructor({ env, trust, observe }: HttpOptions) {
     this.#env = env;
-    this.#transport = new Transport(observe);
+    this.#transport = new Transport(trust, observe);
   }
 
   /**

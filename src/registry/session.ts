@@ -28,8 +28,8 @@ export interface FetchedBlob {
   offset: number;
   /** Bytes of the whole blob, when the server says so. */
   total?: number | undefined;
-  /** Who served it; absent when it is a file of the node. */
-  endpoint?: Endpoint;
+  /** Who sends it, HOST[:PORT]; absent when it is a file of the node. */
+  sender?: { host: string; mirror: boolean };
   body: AsyncIterable<Uint8Array>;
 }
 
@@ -87,7 +87,7 @@ export class RegistrySession {
     if (resumed !== undefined) return resumed;
     const query = { path: `blobs/${descriptor.digest}`, good: [200], verified: true, signal };
     const ask = (place: Place): Promise<Outcome<FetchedBlob>> =>
-      place.ask(query, ({ headers, body }) => ({ offset: 0, total: contentLength(headers), endpoint: place.endpoint, body }));
+      place.ask(query, ({ headers, body }) => ({ offset: 0, total: contentLength(headers), sender: senderOf(place.endpoint), body }));
     return await this.#open(descriptor, ask, signal);
   }
 
@@ -98,7 +98,7 @@ export class RegistrySession {
     const ask = (place: Place): Promise<Outcome<FetchedBlob | undefined>> =>
       place.ask(query, async ({ status, headers: answered, body }) => {
         const range = blobRange(status, answered);
-        if (range !== undefined && range.offset <= offset) return { ...range, endpoint: place.endpoint, body };
+        if (range !== undefined && range.offset <= offset) return { ...range, sender: senderOf(place.endpoint), body };
         await discard(body, signal);
         return undefined;
       });
@@ -142,6 +142,8 @@ export class RegistrySession {
     return served;
   }
 }
+
+const senderOf = ({ url, own }: Endpoint): NonNullable<FetchedBlob['sender']> => ({ host: new URL(url).host, mirror: !own });
 
 /** The error of a file that lets nobody be asked. */
 export function incapable(what: string, capability: Capability, places: readonly Place[]): RuntimeError {

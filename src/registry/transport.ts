@@ -7,7 +7,7 @@
 import { isIP, type Socket } from 'node:net';
 import type { buildConnector, Dispatcher, Pool, request } from 'undici';
 import type { ProxyServer } from './proxy.ts';
-import { type TlsSettings, Trust, tlsFingerprint } from './trust.ts';
+import { type TlsSettings, type Trust, tlsFingerprint } from './trust.ts';
 
 /** How an origin is reached. */
 export interface Way {
@@ -45,14 +45,15 @@ const OPTIONS = { headersTimeout: HEADERS_TIMEOUT_MS, bodyTimeout: 0, keepAliveT
 
 export class Transport implements AsyncDisposable {
   readonly #observe: ConnectionObserver | undefined;
-  readonly #trust = new Trust();
+  readonly #trust: Trust;
   /** In the order of use, the latest last. */
   readonly #pools = new Map<string, Promise<Dispatcher>>();
   /** Given up, with requests under way that they finish. */
   readonly #leaving = new Set<Promise<Dispatcher>>();
   #undici: Promise<Undici> | undefined;
 
-  constructor(observe?: ConnectionObserver) {
+  constructor(trust: Trust, observe: ConnectionObserver | undefined) {
+    this.#trust = trust;
     this.#observe = observe;
   }
 

@@ -1,105 +1,196 @@
 /**
- * Open directories of a layer being unpacked, by path, so that the files of
- * one directory resolve it once. Directories that the archive takes for
- * granted are made 0755 root and remembered: in an overlay they would hide
- * the owner and mode a lower layer gave them (see fixup.ts). Invariant: a
- * descriptor handed out stays valid until KEPT further paths were asked for.
+ * Open directories of a layer being unpacked, by the paths its archive uses,
+ * so that the files of one directory resolve it once. Each has a canonical
+ * path too, without symlinks, which is what is remembered of it. Directories
+ * that the archive takes for granted are made 0755 root: in an overlay they
+ * would hide the owner and mode a lower layer gave them (see fixup.ts).
+ * Invariant: a descriptor handed out stays valid until KEPT further paths
+ * were asked for.
  */
-import { constants, readdirSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { errnoOf } from '../errors/index.ts';
-import { chmodAt, closeFd, mkdirAt, openDirectoryInRoot, openRoot, typeAt, unlinkAt } from '../sys/index.ts';
+import {
+  chmodAt,
+  closeFd,
+  mkdirAt,
+  openDirectoryAt,
+  openDirectoryInRoot,
+  openExactDirectory,
+  openRoot,
+  setXattrAt,
+  statAt,
+  typeAt,
+  unlinkAt,
+} from '../sys/index.ts';
+import { layerError, PATH_LIMIT_BYTES, printable } from '../tar/index.ts';
+import { descriptorPath, parentOf, readLinkAt } from './in-parent.ts';
+import { OPAQUE } from './whiteout.ts';
 
 /** Descriptors kept open; archives go through directories one by one, so few are enough. */
 const KEPT = 32;
-const IMPLIED_MODE = 0o755;
+/** Symlinks on the way of one path, as the kernel has it (path_resolution(7)). */
+const SYMLINKS_LIMIT = 40;
+export const IMPLIED_MODE = 0o755;
+/** No directory has that path: nothing has it, or something else (ELOOP: a symlink that leads in a circle, or one where none may be). */
+const ABSENT = ['ENOENT', 'ENOTDIR', 'ELOOP'];
+
+/** An open directory. */
+export interface Directory {
+  readonly fd: number;
+  /** Below the root, without symlinks; '' is the root. */
+  readonly path: string;
+  /** The owner that a file made in it has at first, once that was seen. */
+  givenOwner?: { uid: number; gid: number };
+}
+
+/** What the cache does beside opening. */
+export interface DirectoryCacheOptions {
+  umask: number;
+  /** A directory was made that the archive only implied; `path` is canonical. */
+  implied: (path: string) => void;
+}
 
 export class DirectoryCache implements Disposable {
-  readonly #rootFd: number;
-  /** In order of last use. */
-  readonly #open = new Map<string, number>();
-  readonly #implied = new Set<string>();
+  readonly root: Directory;
+  readonly #options: DirectoryCacheOptions;
+  /** By the path that was asked for, in order of last use. */
+  readonly #open = new Map<string, Directory>();
 
-  constructor(root: string) {
-    this.#rootFd = openRoot(root);
+  constructor(root: string, options: DirectoryCacheOptions) {
+    this.root = { fd: openRoot(root), path: '' };
+    this.#options = options;
   }
 
-  /** The directory `path` ('' is the root), made with its parents when absent. */
-  open(path: string): number {
+  /** The directory `path` ('' is the root), made with its parents when absent. Throws IMAGE_LAYER when it is something else. */
+  open(path: string, symlinks = 0): Directory {
     const found = this.find(path);
     if (found !== undefined) return found;
-    const slash = path.lastIndexOf('/');
-    const parentFd = this.open(slash < 0 ? '' : path.slice(0, slash));
-    const name = path.slice(slash + 1);
-    mkdirAt(parentFd, name);
-    chmodAt(parentFd, name, IMPLIED_MODE);
-    this.#implied.add(path);
-    return this.#keep(path, openDirectoryInRoot(this.#rootFd, path));
+    const { parent: parentPath, name } = parentOf(path);
+    const parent = this.open(parentPath, symlinks);
+    const canonical = joined(parent, name);
+    const target = this.#makeOrRead(parent, name);
+    if (target !== undefined) {
+      // a symlink to what only a lower layer may have
+      const leadsTo = destination(parent.path, target);
+      if (leadsTo === undefined || symlinks >= SYMLINKS_LIMIT) throw notADirectory(canonical);
+      return this.open(leadsTo, symlinks + 1);
+    }
+    this.#options.implied(canonical);
+    return this.#keep(path, { fd: openDirectoryAt(parent.fd, name), path: canonical });
   }
 
-  /** The directory `path`, undefined when it is absent; throws when it is something else. */
-  find(path: string): number | undefined {
-    if (path === '') return this.#rootFd;
+  /** The directory `path`, undefined when there is none. */
+  find(path: string): Directory | undefined {
+    if (path === '') return this.root;
     const cached = this.#open.get(path);
     if (cached !== undefined) {
       this.#open.delete(path);
       this.#open.set(path, cached);
       return cached;
     }
-    try {
-      return this.#keep(path, openDirectoryInRoot(this.#rootFd, path));
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw error;
+    const found = this.#resolve(path);
+    return found === undefined ? undefined : this.#keep(path, found);
+  }
+
+  /** Opens the directory of that canonical path, for the caller to close; undefined when a later member replaced it, or something on the way to it. */
+  openExact(path: string): number | undefined {
+    return orAbsent(() => openExactDirectory(this.root.fd, path));
+  }
+
+  /** The owner of a directory changed, and with it maybe that of what is made in it. */
+  ownerChanged(path: string): void {
+    for (const directory of [this.root, ...this.#open.values()]) {
+      if (directory.path === path) delete directory.givenOwner;
     }
   }
 
-  /** The archive does hold the directory after all; true when it was taken for implied. */
-  explicit(path: string): boolean {
-    return this.#implied.delete(path);
-  }
-
-  /** What was at `path` is replaced. Everything is dropped, since symlinks may lead below it by other names. */
-  forget(path: string): void {
-    for (const fd of this.#open.values()) closeFd(fd);
+  /** Something that paths may have led through was replaced. Everything is dropped, since symlinks lead to places by other names. */
+  forget(): void {
+    for (const { fd } of this.#open.values()) closeFd(fd);
     this.#open.clear();
-    for (const implied of this.#implied) {
-      if (implied === path || implied.startsWith(`${path}/`)) this.#implied.delete(implied);
-    }
-  }
-
-  /** Directories made without a member of their own. */
-  implied(): string[] {
-    return [...this.#implied];
+    delete this.root.givenOwner;
   }
 
   [Symbol.dispose](): void {
-    for (const fd of this.#open.values()) closeFd(fd);
-    this.#open.clear();
-    closeFd(this.#rootFd);
+    this.forget();
+    closeFd(this.root.fd);
   }
 
-  #keep(path: string, fd: number): number {
-    this.#open.set(path, fd);
-    for (const [oldest, oldestFd] of this.#open) {
+  /**
+   * Makes an implied directory, also where a whiteout is: then nothing of
+   * lower layers shows in it. Where a symlink is, returns its target instead.
+   */
+  #makeOrRead(parent: Directory, name: string): string | undefined {
+    try {
+      mkdirAt(parent.fd, name, IMPLIED_MODE);
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+      if (typeAt(parent.fd, name) === constants.S_IFLNK) return readLinkAt(parent.fd, name);
+      if (!isWhiteout(parent.fd, name)) throw notADirectory(joined(parent, name));
+      unlinkAt(parent.fd, name);
+      mkdirAt(parent.fd, name, IMPLIED_MODE);
+      setXattrAt(parent.fd, name, OPAQUE);
+    }
+    if ((this.#options.umask & IMPLIED_MODE) !== 0) chmodAt(parent.fd, name, IMPLIED_MODE);
+    return undefined;
+  }
+
+  #keep(path: string, directory: Directory): Directory {
+    this.#open.set(path, directory);
+    for (const [oldest, { fd }] of this.#open) {
       if (this.#open.size <= KEPT) break;
       this.#open.delete(oldest);
-      closeFd(oldestFd);
+      closeFd(fd);
     }
-    return fd;
+    return directory;
+  }
+
+  /** Most paths have no symlink in them and are canonical; of one that has, the kernel says where it leads. */
+  #resolve(path: string): Directory | undefined {
+    const exact = orAbsent(() => openExactDirectory(this.root.fd, path));
+    if (exact !== undefined) return { fd: exact, path };
+    const fd = orAbsent(() => openDirectoryInRoot(this.root.fd, path));
+    if (fd === undefined) return undefined;
+    const [root = '', full = ''] = [this.root.fd, fd].map(descriptorPath);
+    return { fd, path: full.slice(root.length + 1) };
   }
 }
 
-/** Removes the directory `name` of `dirFd` with everything below it; symlinks are removed, never followed. */
-export function removeTreeAt(dirFd: number, name: string): void {
-  const path = Buffer.from(`/proc/self/fd/${dirFd}/${name}`, 'latin1');
-  const fd = openDirectoryInRoot(dirFd, name);
-  try {
-    for (const child of readdirSync(path, { encoding: 'latin1' })) {
-      if (typeAt(fd, child) === constants.S_IFDIR) removeTreeAt(fd, child);
-      else unlinkAt(fd, child);
-    }
-  } finally {
-    closeFd(fd);
+/** The path of `name` in a directory. Throws IMAGE_LAYER when it is too long to be opened again. */
+export function joined(directory: Directory, name: string): string {
+  const path = directory.path === '' ? name : `${directory.path}/${name}`;
+  if (path.length > PATH_LIMIT_BYTES) throw layerError(`the name ${printable(path)}… is longer than ${PATH_LIMIT_BYTES} bytes`);
+  return path;
+}
+
+/** Where a symlink in the canonical directory `from` leads, as a path below the root; undefined when only following it would tell. */
+function destination(from: string, target: string): string | undefined {
+  const parts = target.startsWith('/') || from === '' ? [] : from.split('/');
+  let isBack = true;
+  for (const part of target.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part !== '..') {
+      isBack = false;
+      parts.push(part);
+    } else if (isBack) parts.pop();
+    else return undefined; // back from what may be a symlink itself
   }
-  unlinkAt(dirFd, name, true);
+  return parts.join('/');
+}
+
+const notADirectory = (path: string) => layerError(`${printable(path)} is not a directory in it, but has something in it`);
+
+/** A device 0/0, as overlayfs has it. */
+export function isWhiteout(dirFd: number, name: string): boolean {
+  const { type, deviceMajor, deviceMinor } = statAt(dirFd, name);
+  return type === constants.S_IFCHR && deviceMajor === 0 && deviceMinor === 0;
+}
+
+function orAbsent(open: () => number): number | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (ABSENT.includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
 }

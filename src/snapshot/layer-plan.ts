@@ -70,13 +70,13 @@ export class LayerPlan {
     const whiteout = name === undefined ? undefined : parseWhiteout(name);
     if (whiteout?.kind === 'remove') this.whiteouts.add(path.slice(0, path.length - (name?.length ?? 0)) + whiteout.name);
     if (whiteout !== undefined) {
-      if (member.size > 0) this.lost.add(path);
+      if (member.storedBytes > 0) this.lost.add(path);
       return;
     }
     const before = this.last.get(path);
     const wasThere = before?.type ?? (this.parents.has(path) ? 'directory' : undefined);
     if (wasThere !== undefined && (wasThere !== 'directory' || member.type !== 'directory')) this.replaced.add(path);
     if (before !== undefined && before.bytes > 0) this.lost.add(path);
-    this.last.set(path, { type: member.type, number, bytes: member.size });
+    this.last.set(path, { type: member.type, number, bytes: member.storedBytes });
   }
 }

@@ -5,77 +5,57 @@
  * show nothing of the host, and two names of one place are known as one.
  * Paths have one character a byte.
  */
-import { type BigIntStats, lstatSync, readlinkSync } from 'node:fs';
-import { errnoOf } from '../errors/index.ts';
+import { type BigIntStats, lstatSync } from 'node:fs';
 import { openFileAt } from '../sys/index.ts';
 import { splitPath } from '../tar/index.ts';
 import { DirectoryCache } from './directory-cache.ts';
 
-/** Where a member of the archive is. */
+/** Where a member of the archive is. Valid until the next is located. */
 export interface Located {
   /** Below the root, free of symlinks but for the last part; '' is the root. */
   path: string;
-  /** For system calls; undefined when its directory is not there. Valid until the next is located. */
-  full: Buffer | undefined;
+  /** Its directory; undefined when that is not there. */
+  dirFd: number | undefined;
+  /** In that directory; '.' for the root. */
+  name: string;
 }
 
 export class LayerTree implements Disposable {
   readonly #directories: DirectoryCache;
-  readonly #root: string;
-  /** Directories by the archive's names to their real paths. */
-  readonly #real = new Map<string, string>();
 
   constructor(dir: string) {
-    this.#directories = new DirectoryCache(dir);
-    this.#root = readlinkSync(`/proc/self/fd/${this.#directories.open('')}`, 'latin1');
+    this.#directories = new DirectoryCache(dir, { umask: 0, implied() {} });
   }
 
   /** Throws IMAGE_LAYER for a name no member can have. */
-  locate(name: string): Located {
-    const parts = splitPath(name);
-    const last = parts.pop() ?? '';
-    const parent = parts.join('/');
-    const dirFd = this.#open(parent);
-    if (dirFd === undefined) return { path: [...parts, last].join('/'), full: undefined };
-    const real = this.#realPath(parent, dirFd);
-    return { path: real === '' || last === '' ? `${real}${last}` : `${real}/${last}`, full: bytesOf(dirFd, last) };
-  }
-
-  /** undefined when nothing is there. */
-  stat({ full }: Located): BigIntStats | undefined {
-    return full === undefined ? undefined : lstatSync(full, { bigint: true, throwIfNoEntry: false });
+  locate(archived: string): Located {
+    const parts = splitPath(archived);
+    const name = parts.pop();
+    if (name === undefined) return { path: '', dirFd: this.#directories.root.fd, name: '.' };
+    const directory = this.#directories.find(parts.join('/'));
+    if (directory === undefined) return { path: [...parts, name].join('/'), dirFd: undefined, name };
+    return { path: directory.path === '' ? name : `${directory.path}/${name}`, dirFd: directory.fd, name };
   }
 
   /** Opens the regular file of that name. Throws SysError ENOENT, ELOOP and the like. */
-  openFile(name: string): number {
-    const parts = splitPath(name);
-    const last = parts.pop() ?? '';
-    const dirFd = this.#open(parts.join('/'));
-    if (dirFd === undefined) throw Object.assign(new Error(`${name} is missing`), { code: 'ENOENT' });
-    return openFileAt(dirFd, last);
+  openFile(archived: string): number {
+    const { dirFd, name } = this.locate(archived);
+    if (dirFd === undefined) throw Object.assign(new Error('its directory is missing'), { code: 'ENOENT' });
+    return openFileAt(dirFd, name);
   }
 
   [Symbol.dispose](): void {
     this.#directories[Symbol.dispose]();
   }
-
-  #open(path: string): number | undefined {
-    try {
-      return this.#directories.find(path);
-    } catch (error) {
-      if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ELOOP') return undefined;
-      throw error;
-    }
-  }
-
-  #realPath(path: string, fd: number): string {
-    const known = this.#real.get(path);
-    if (known !== undefined) return known;
-    const real = readlinkSync(`/proc/self/fd/${fd}`, 'latin1').slice(this.#root.length + 1);
-    this.#real.set(path, real);
-    return real;
-  }
 }
 
-/** `name` in the directory behind a descriptor; the directory itself for ''. */
-const bytesOf = (dirFd: number, name: string): Buffer => Buffer.from(`/proc/self/fd/${dirFd}/${name === '' ? '.' : name}`, 'latin1');
+/** The path of a located name for system calls; undefined when its directory is not there. */
+export function fullPath({ dirFd, name }: Located): Buffer | undefined {
+  return dirFd === undefined ? undefined : Buffer.from(`/proc/self/fd/${dirFd}/${name}`, 'latin1');
+}
+
+/** What is there itself; undefined when nothing is. */
+export function statLocated(located: Located): BigIntStats | undefined {
+  const full = fullPath(located);
+  return full === undefined ? undefined : lstatSync(full, { bigint: true, throwIfNoEntry: false });
+}

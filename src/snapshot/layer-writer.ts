@@ -5,99 +5,89 @@
  * member says can touch anything outside: an absolute name starts at the
  * layer's root, a symlink resolves below it, `..` is refused.
  *
- * Order matters: owner before mode (chown clears setuid), capabilities after
- * the owner, times last, and directories' modes and times at the very end,
- * since writing into them changes both.
+ * Layers are unpacked side by side, so this one knows nothing of those below
+ * it: what needs them is written down for the fix-up layer (fixup.ts), and a
+ * name that was anything but a directory here hides theirs for good.
  */
-import { constants, writeSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { errnoOf, messageOf, RuntimeError } from '../errors/index.ts';
 import {
   chmodAt,
   chownAt,
   closeFd,
-  createFileAt,
+  currentUmask,
   linkAt,
   mkdirAt,
   mknodAt,
+  removeXattrAt,
   setXattrAt,
+  statAt,
   symlinkAt,
   typeAt,
-  unlinkAt,
   utimesAt,
 } from '../sys/index.ts';
-import type { Member, TarSink } from '../tar/index.ts';
+import type { ByteString, Member, TarSink } from '../tar/index.ts';
 import { layerError, printable, splitPath } from '../tar/index.ts';
-import { DirectoryCache, removeTreeAt } from './directory-cache.ts';
-import { parseWhiteout } from './whiteout.ts';
-import { setXattrs } from './xattrs.ts';
+import { type Directory, DirectoryCache, IMPLIED_MODE, isWhiteout, joined } from './directory-cache.ts';
+import { FileWriter } from './file-writer.ts';
+import { parentOf } from './in-parent.ts';
+import { ContentCount, type LayerContent } from './layer-content.ts';
+import { type DirectoryEnd, Ledger } from './ledger.ts';
+import { DEFAULT_ACL, defaultAclOf, setDefaultAcl, setMetadata, setOwnerAndXattrs } from './metadata.ts';
+import { removeTreeAt } from './remove-tree-at.ts';
+import { OPAQUE, parseWhiteout } from './whiteout.ts';
 
-/** What was unpacked. */
-export interface LayerContent {
-  /** Bytes of its files. */
-  sizeBytes: number;
-  /** Bytes on disk: files rounded up to blocks, a block a directory. */
-  diskBytes: number;
-  inodes: number;
-  /** Directories the archive implied but did not hold, one character a byte; '' is the root. */
-  implied: string[];
-  /** It hides every layer below it. */
-  opaqueRoot: boolean;
-}
-
-/** Allocation unit assumed for diskBytes: that of ext4 and xfs as Debian makes them. */
-const DISK_BLOCK_BYTES = 4096;
-const OPAQUE = { name: 'trusted.overlay.opaque', value: Buffer.from('y') };
-const { S_IFDIR, S_IFCHR, S_IFBLK, S_IFIFO } = constants;
+const { S_IFDIR, S_IFCHR, S_IFBLK, S_IFIFO, S_IFLNK } = constants;
 const DEVICE_TYPES = { char: S_IFCHR, block: S_IFBLK, fifo: S_IFIFO } as const;
+const WHITEOUT = { mode: S_IFCHR, major: 0, minor: 0 };
+/** Directories that no member describes are alike on every node. */
+const IMPLIED_END: DirectoryEnd = { mode: IMPLIED_MODE, mtime: { seconds: 0, nanoseconds: 0 } };
 
-/** What the disk, not the layer, is to blame for. */
-const DISK_ERRORS = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO']);
+/** What the node, not the layer, is to blame for. */
+const NODE_ERRORS = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
+/** A name in an open directory. */
 interface Place {
-  dirFd: number;
+  directory: Directory;
   name: string;
-  /** Path below the root. */
+  /** Below the root, without symlinks. */
   path: string;
 }
 
 export class LayerWriter implements TarSink, Disposable {
+  readonly #umask = currentUmask();
+  readonly #count = new ContentCount();
+  readonly #ledger = new Ledger();
   readonly #directories: DirectoryCache;
-  /** Only what finish() sets: a member's attributes are up to 1 MiB, and a layer may have any number of directories. */
-  readonly #pendingDirectories = new Map<string, Pick<Member, 'mode' | 'mtime'>>();
-  readonly #whiteouts = new Set<string>();
-  readonly #content: LayerContent = { sizeBytes: 0, diskBytes: 0, inodes: 0, implied: [], opaqueRoot: false };
-  /** What the last member replaced: directories cached below it are stale, but its own parent is in use until end(). */
-  #replaced: string | undefined;
-  #file: { fd: number; place: Place; member: Member } | undefined;
+  /** What open directories may have been reached through was replaced; the last one is in use until end(). */
+  #stale = false;
+  #opaqueRoot = false;
+  #file: FileWriter | undefined;
 
   /** `dir` must be an empty directory that nobody else writes to. */
   constructor(dir: string) {
-    this.#directories = new DirectoryCache(dir);
-    this.#count(DISK_BLOCK_BYTES);
+    const implied = (path: string): void => {
+      this.#ledger.imply(path);
+      this.#count.directory();
+    };
+    this.#directories = new DirectoryCache(dir, { umask: this.#umask, implied });
+    this.#ledger.imply('');
+    this.#count.directory();
+    // What it has of its own parent (setgid, a default ACL) would be inherited by everything in it.
+    const { fd } = this.#directories.root;
+    removeXattrAt(fd, '.', DEFAULT_ACL);
+    chownAt(fd, '.', { uid: 0, gid: 0 });
+    chmodAt(fd, '.', IMPLIED_MODE);
   }
 
   begin(member: Member): void {
-    if (this.#replaced !== undefined) this.#directories.forget(this.#replaced);
-    this.#replaced = undefined;
+    if (this.#stale) this.#directories.forget();
+    this.#stale = false;
     const parts = splitPath(member.path);
-    const name = parts.at(-1);
-    if (name === undefined) {
-      try {
-        this.#root(member);
-      } catch (error) {
-        throw explain(error, member);
-      }
-      return;
-    }
-    const parent = parts.slice(0, -1).join('/');
-    const whiteout = parseWhiteout(name);
-    if (whiteout?.kind === 'ignored') return;
+    const name = parts.pop();
     try {
-      const dirFd = this.#directories.open(parent);
-      const place = { dirFd, name, path: parent === '' ? name : `${parent}/${name}` };
-      if (whiteout === undefined) this.#create(member, place);
-      else if (whiteout.kind === 'opaque') this.#opaque(place, parent);
-      else this.#whiteout({ ...place, name: whiteout.name, path: parent === '' ? whiteout.name : `${parent}/${whiteout.name}` });
+      if (name === undefined) this.#root(member);
+      else this.#named(member, parts.join('/'), name);
     } catch (error) {
       throw explain(error, member);
     }
@@ -106,7 +96,7 @@ export class LayerWriter implements TarSink, Disposable {
   data(chunk: Buffer): void {
     if (this.#file === undefined) return; // a whiteout that carries data
     try {
-      for (let at = 0; at < chunk.length; ) at += writeSync(this.#file.fd, chunk, at);
+      this.#file.write(chunk);
     } catch (error) {
       throw explain(error, this.#file.member);
     }
@@ -115,38 +105,29 @@ export class LayerWriter implements TarSink, Disposable {
   end(): void {
     const file = this.#file;
     if (file === undefined) return;
-    this.#closeFile();
     try {
-      setMetadata(file.place, file.member);
+      file.finish();
     } catch (error) {
       throw explain(error, file.member);
+    } finally {
+      this.#closeFile();
     }
   }
 
   /** Sets what directories get last and returns the totals. */
   finish(): LayerContent {
-    if (this.#replaced !== undefined) this.#directories.forget(this.#replaced);
-    const byDepth = [...this.#pendingDirectories].sort(([a], [b]) => depth(b) - depth(a));
-    for (const [path, member] of byDepth) {
-      const dirFd = this.#existing(path);
-      if (dirFd === undefined) continue;
-      chmodAt(dirFd, '.', member.mode);
-      utimesAt(dirFd, '.', member.mtime);
-    }
-    this.#content.implied = this.#directories.implied();
-    for (const _ of this.#content.implied) this.#count(DISK_BLOCK_BYTES);
-    if (!this.#pendingDirectories.has('')) this.#content.implied.push('');
-    return this.#content;
-  }
-
-  /** A directory that was unpacked under `path`, unless a later member replaced something on the way to it. */
-  #existing(path: string): number | undefined {
-    try {
-      return this.#directories.find(path);
-    } catch (error) {
-      if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ELOOP') return undefined;
-      throw error;
-    }
+    this.#directories.forget();
+    for (const [path, end] of this.#ledger.directories()) this.#endDirectory(path, end);
+    const implied = this.#ledger.implied().filter((path) => this.#endDirectory(path, IMPLIED_END));
+    const { sizeBytes, diskBytes, inodes } = this.#count;
+    return {
+      sizeBytes,
+      diskBytes,
+      inodes,
+      implied,
+      lowerLinks: this.#ledger.lowerLinks().filter(({ path }) => this.#isPlaceholder(path)),
+      opaqueRoot: this.#opaqueRoot,
+    };
   }
 
   [Symbol.dispose](): void {
@@ -156,96 +137,160 @@ export class LayerWriter implements TarSink, Disposable {
 
   #root(member: Member): void {
     if (member.type !== 'directory') throw layerError(`the layer’s root (${printable(member.path)}) is not a directory in it`);
-    const dirFd = this.#directories.open('');
-    this.#pendingDirectories.set('', { mode: member.mode, mtime: member.mtime });
-    setOwnerAndXattrs({ dirFd, name: '.', path: '' }, member);
+    setOwnerAndXattrs(this.#directories.root.fd, '.', member);
+    this.#explicit('', member);
+  }
+
+  #named(member: Member, parent: string, name: ByteString): void {
+    const whiteout = parseWhiteout(name);
+    if (whiteout?.kind === 'ignored') return;
+    const directory = this.#directories.open(parent);
+    if (whiteout?.kind === 'opaque') this.#opaque(directory);
+    else if (whiteout?.kind === 'remove') this.#whiteout(placeOf(directory, whiteout.name));
+    else this.#create(member, placeOf(directory, name));
   }
 
   #create(member: Member, place: Place): void {
-    const kept = member.type === 'directory' && this.#isDirectory(place);
-    if (!kept) this.#retrying(place, () => this.#make(member, place));
-    if (member.type === 'directory') {
-      if (this.#directories.explicit(place.path)) this.#count(DISK_BLOCK_BYTES); // made before, not counted then
-      if (this.#whiteouts.delete(place.path)) setXattrAt(place.dirFd, place.name, OPAQUE);
-      this.#pendingDirectories.set(place.path, { mode: member.mode, mtime: member.mtime });
-      setOwnerAndXattrs(place, member);
-    } else if (this.#file === undefined && member.type !== 'hardlink') setMetadata(place, member);
-    if (!kept && member.type !== 'hardlink') this.#count(member.type === 'directory' ? DISK_BLOCK_BYTES : member.size);
-    if (member.type === 'file') this.#content.sizeBytes += member.size;
+    if (member.type === 'directory') this.#directory(member, place);
+    else if (member.type === 'hardlink') this.#link(member, place);
+    else if (member.type === 'file') {
+      this.#file = this.#replacing(place, () => new FileWriter(place.directory, place.name, { member, umask: this.#umask }));
+      this.#count.file(member.storedBytes);
+    } else {
+      this.#replacing(place, () => makeNode(member, place));
+      this.#count.node();
+      setMetadata(place.directory.fd, place.name, member);
+    }
   }
 
-  #make(member: Member, place: Place): void {
-    const { dirFd, name } = place;
-    const device = (type: number): void => {
-      mknodAt(dirFd, name, { mode: type | member.mode, major: member.deviceMajor, minor: member.deviceMinor });
-    };
-    if (member.type === 'file') this.#file = { fd: createFileAt(dirFd, name), place, member };
-    else if (member.type === 'directory') mkdirAt(dirFd, name);
-    else if (member.type === 'symlink') symlinkAt(member.linkPath, dirFd, name);
-    else if (member.type === 'hardlink') this.#link(member, place);
-    else device(DEVICE_TYPES[member.type]);
+  /** A directory named again keeps what is in it. */
+  #directory(member: Member, place: Place): void {
+    const { directory, name, path } = place;
+    const had = this.#typeOf(place, () => mkdirAt(directory.fd, name, IMPLIED_MODE));
+    if (had !== undefined && had !== S_IFDIR) {
+      this.#remove(place);
+      mkdirAt(directory.fd, name, IMPLIED_MODE);
+      setXattrAt(directory.fd, name, OPAQUE);
+    }
+    if (had !== S_IFDIR) this.#count.directory();
+    setOwnerAndXattrs(directory.fd, name, member);
+    this.#explicit(path, member);
+  }
+
+  #explicit(path: string, member: Member): void {
+    this.#ledger.explicit(path, { mode: member.mode, mtime: member.mtime, ...defaultAclOf(member) });
+    this.#directories.ownerChanged(path);
   }
 
   /** The target is looked for inside the layer, and a symlink of that name is linked itself, not followed. */
   #link(member: Member, place: Place): void {
-    const parts = splitPath(member.linkPath);
-    const name = parts.at(-1);
-    const dirFd = name === undefined ? undefined : this.#directories.find(parts.slice(0, -1).join('/'));
-    if (name === undefined || dirFd === undefined || existingType(dirFd, name) === undefined) {
-      throw layerError(
-        `${printable(member.path)} is a hard link to ${printable(member.linkPath)}, which the layer does not hold before it`,
-      );
-    }
-    linkAt({ dirFd, name }, place.dirFd, place.name);
+    const linkPath = splitPath(member.linkPath).join('/');
+    if (linkPath === '') throw layerError(`${printable(member.path)} is a hard link to the root`);
+    const { parent, name } = parentOf(linkPath);
+    const directory = this.#directories.find(parent);
+    const target = directory === undefined ? linkPath : joined(directory, name);
+    if (target === place.path) throw layerError(`${printable(member.path)} is a hard link to itself`);
+    const had = directory === undefined ? undefined : existingType(directory.fd, name);
+    if (had === S_IFDIR) throw layerError(`${printable(member.path)} is a hard link to the directory ${printable(member.linkPath)}`);
+    const isHidden = directory !== undefined && had === S_IFCHR && isWhiteout(directory.fd, name);
+    if (directory === undefined || had === undefined) this.#linkBelow(place, target);
+    else if (isHidden) this.#linkBelow(place, this.#ledger.linkTarget(target) ?? target);
+    else this.#replacing(place, () => linkAt({ dirFd: directory.fd, name }, place.directory.fd, place.name));
+  }
+
+  /** A whiteout takes the link's place until the fix-up layer makes it, and hides what lower layers have of its name. */
+  #linkBelow(place: Place, target: string): void {
+    this.#replacing(place, () => mknodAt(place.directory.fd, place.name, WHITEOUT));
+    this.#count.node();
+    this.#ledger.link(place.path, target);
   }
 
   /** Everything that lower layers have in the directory is gone; overlayfs does not look at a root's mark, so that one is told. */
-  #opaque(place: Place, directory: string): void {
-    if (directory === '') this.#content.opaqueRoot = true;
-    else setXattrAt(place.dirFd, '.', OPAQUE);
+  #opaque(directory: Directory): void {
+    if (directory.path === '') this.#opaqueRoot = true;
+    else setXattrAt(directory.fd, '.', OPAQUE);
   }
 
   /** A whiteout hides only what lower layers have: what this layer itself has of that name stays. */
   #whiteout(place: Place): void {
+    const { directory, name } = place;
+    const had = this.#typeOf(place, () => mknodAt(directory.fd, name, WHITEOUT));
+    if (had === S_IFDIR) setXattrAt(directory.fd, name, OPAQUE);
+    else if (had === undefined) this.#count.node();
+  }
+
+  /** The type of what has the name already; undefined when nothing had and `make` made it. */
+  #typeOf(place: Place, make: () => void): number | undefined {
     try {
-      mknodAt(place.dirFd, place.name, { mode: S_IFCHR, major: 0, minor: 0 });
-      this.#whiteouts.add(place.path);
-      this.#count(0);
+      make();
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;
-      if (this.#isDirectory(place)) setXattrAt(place.dirFd, place.name, OPAQUE);
+      return typeAt(place.directory.fd, place.name);
     }
+    this.#ledger.unlink(place.path); // of a directory that is gone
+    return undefined;
   }
 
   /** A later member of a name replaces an earlier one. */
-  #retrying(place: Place, make: () => void): void {
+  #replacing<T>(place: Place, make: () => T): T {
     try {
-      make();
+      return make();
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST') throw error;
-      if (typeAt(place.dirFd, place.name) === S_IFDIR) removeTreeAt(place.dirFd, place.name);
-      else unlinkAt(place.dirFd, place.name);
-      make();
-      this.#replaced = place.path;
-      for (const path of this.#pendingDirectories.keys()) {
-        if (path === place.path || path.startsWith(`${place.path}/`)) this.#pendingDirectories.delete(path);
-      }
+    }
+    this.#remove(place);
+    return make();
+  }
+
+  #remove({ directory, name, path }: Place): void {
+    const type = typeAt(directory.fd, name);
+    this.#ledger.unlink(path);
+    if (type === S_IFDIR || type === S_IFLNK) this.#stale = true;
+    removeTreeAt(directory.fd, name, (stat) => this.#count.removed(stat));
+  }
+
+  /** False when the directory was replaced by a later member. */
+  #endDirectory(path: string, { mode, mtime, defaultAcl }: DirectoryEnd): boolean {
+    const fd = this.#directories.openExact(path);
+    if (fd === undefined) return false;
+    try {
+      chmodAt(fd, '.', mode);
+      if (defaultAcl !== undefined) setDefaultAcl(fd, defaultAcl);
+      utimesAt(fd, '.', mtime);
+      this.#count.grown(statAt(fd, '.'));
+    } finally {
+      closeFd(fd);
+    }
+    return true;
+  }
+
+  /** A link to a lower layer that no later member replaced, nor anything on the way to it. */
+  #isPlaceholder(path: string): boolean {
+    const { parent, name } = parentOf(path);
+    const fd = this.#directories.openExact(parent);
+    if (fd === undefined) return false;
+    try {
+      return existingType(fd, name) === S_IFCHR && isWhiteout(fd, name);
+    } finally {
+      closeFd(fd);
     }
   }
 
-  #isDirectory(place: Place): boolean {
-    return existingType(place.dirFd, place.name) === S_IFDIR;
-  }
-
-  #count(bytes: number): void {
-    this.#content.inodes += 1;
-    this.#content.diskBytes += Math.ceil(bytes / DISK_BLOCK_BYTES) * DISK_BLOCK_BYTES;
-  }
-
   #closeFile(): void {
-    if (this.#file === undefined) return;
-    closeFd(this.#file.fd);
+    this.#file?.[Symbol.dispose]();
     this.#file = undefined;
+  }
+}
+
+const placeOf = (directory: Directory, name: string): Place => ({ directory, name, path: joined(directory, name) });
+
+function makeNode(member: Member, { directory: { fd }, name }: Place): void {
+  if (member.type === 'symlink') {
+    // the kernel would take what is before it
+    if (member.linkPath.includes('\0')) throw layerError(`the target of the symlink ${printable(member.path)} contains a NUL byte`);
+    symlinkAt(member.linkPath, fd, name);
+  } else if (member.type === 'char' || member.type === 'block' || member.type === 'fifo') {
+    mknodAt(fd, name, { mode: DEVICE_TYPES[member.type] | member.mode, major: member.deviceMajor, minor: member.deviceMinor });
   }
 }
 
@@ -259,23 +304,9 @@ function existingType(dirFd: number, name: string): number | undefined {
   }
 }
 
-const depth = (path: string): number => (path === '' ? 0 : path.split('/').length);
-
-function setMetadata(place: Place, member: Member): void {
-  setOwnerAndXattrs(place, member);
-  if (member.type !== 'symlink') chmodAt(place.dirFd, place.name, member.mode);
-  // chmod keeps security.capability, chown would not have
-  utimesAt(place.dirFd, place.name, member.mtime);
-}
-
-function setOwnerAndXattrs(place: Place, member: Member): void {
-  chownAt(place.dirFd, place.name, member);
-  setXattrs(place, member);
-}
-
-/** Errors of the disk keep their errno for the caller; anything else is about this member. */
+/** Errors of the node keep their errno for the caller; anything else is about this member. */
 function explain(error: unknown, member: Member): unknown {
   const code = errnoOf(error);
-  if (error instanceof RuntimeError || code === undefined || DISK_ERRORS.has(code)) return error;
+  if (error instanceof RuntimeError || code === undefined || NODE_ERRORS.has(code)) return error;
   return layerError(`${member.type} ${printable(member.path)}: ${messageOf(error)}`, error);
 }

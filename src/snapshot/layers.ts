@@ -23,7 +23,7 @@ import type { DiffId, Digest } from '../ids/index.ts';
 import type { Logger } from '../log/index.ts';
 import type { Table } from '../store/index.ts';
 import { bootId, exchangePaths, syncfs } from '../sys/index.ts';
-import type { LayerContent } from './layer-writer.ts';
+import type { LayerContent, LowerLink } from './layer-content.ts';
 import { stagedSplit } from './split.ts';
 import type { Trash } from './trash.ts';
 import { runTask } from './workers.ts';
@@ -37,6 +37,8 @@ export interface LayerRecord {
   inodes: bigint;
   /** Directories it has only because something is in them, one character a byte. */
   implied: string[];
+  /** Hard links to files of lower layers; none when absent, as in rows of 0.1. */
+  lowerLinks?: LowerLink[];
   /** It hides every layer below it. */
   opaqueRoot: boolean;
   /** The boot it was unpacked in. */
@@ -75,8 +77,6 @@ export interface Staging extends Disposable {
   readonly dir: string;
 }
 
-/** Disk bytes of a small directory on ext4. */
-const DIRECTORY_BYTES = 4096;
 const STAGING_PREFIX = 'tmp-';
 /** Layers of one pull, and of pulls close together, become durable by one sync. */
 const SYNC_DELAY_MS = 1_000;
@@ -150,6 +150,7 @@ export class LayerStore {
       diskBytes: BigInt(content.diskBytes),
       inodes: BigInt(content.inodes),
       implied: content.implied,
+      ...(content.lowerLinks.length === 0 ? {} : { lowerLinks: content.lowerLinks }),
       opaqueRoot: content.opaqueRoot,
       bootId: bootId(),
       durable: false,
@@ -205,28 +206,25 @@ export class LayerStore {
 
   /**
    * The layer to put on top of `diffIds` (lowest first) so that directories
-   * which upper ones only imply keep their lower owner and mode; undefined
-   * when none is needed. All layers must be published. `onFound` is told of it
-   * before it exists, to keep it from being freed.
+   * which upper ones only imply keep their lower owner and mode, and hard links
+   * to files of lower ones exist; undefined when none is needed. All layers
+   * must be published. `onFound` is told of it before it exists, to keep it
+   * from being freed. Rejects with IMAGE_LAYER for a link to a file that is nowhere.
    */
   async fixup(diffIds: readonly DiffId[], onFound: (diffId: DiffId) => void): Promise<DiffId | undefined> {
     const layers = diffIds.toReversed().flatMap((diffId) => {
       const record = this.#records.get(diffId);
-      return record === undefined ? [] : [{ dir: this.pathOf(diffId), implied: new Set(record.implied), opaqueRoot: record.opaqueRoot }];
+      if (record === undefined) return [];
+      const { implied, lowerLinks = [], opaqueRoot } = record;
+      return [{ dir: this.pathOf(diffId), implied: new Set(implied), lowerLinks, opaqueRoot }];
     });
     using staging = this.stage();
     const made = await runTask({ kind: 'fixup', layers, dir: staging.dir });
     if (made === undefined) return undefined;
-    const diffId = made.digest as DiffId; // the worker's own digest
+    const { digest, tarDigest, ...content } = made;
+    const diffId = digest as DiffId; // the worker's own digests, as the next
     onFound(diffId);
-    const size = { sizeBytes: 0, diskBytes: made.directories * DIRECTORY_BYTES, inodes: made.directories };
-    this.publish(diffId, staging, {
-      ...size,
-      implied: [],
-      opaqueRoot: false,
-      tarBytes: made.tarBytes,
-      tarDigest: made.tarDigest as Digest,
-    }); // the worker's own digest
+    this.publish(diffId, staging, { ...content, implied: [], lowerLinks: [], opaqueRoot: false, tarDigest: tarDigest as Digest });
     return diffId;
   }
 

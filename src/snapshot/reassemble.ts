@@ -65,11 +65,12 @@ function* contentOf({ options, buffer }: Reading, member: Member, expected: { by
   let crc = 0;
   let left = expected.bytes;
   let ended = fd === undefined;
+  const place = new ContentPlace(member);
   if (ended) buffer.fill(0);
   try {
     while (left > 0) {
       const wanted = Math.min(left, buffer.length);
-      const read = fd === undefined || ended ? 0 : readSync(fd, buffer, 0, wanted, null);
+      const read = fd === undefined || ended ? 0 : readSync(fd, buffer, 0, ...place.next(wanted));
       if (read === 0 && !ended) {
         ended = true;
         buffer.fill(0);
@@ -83,6 +84,33 @@ function* contentOf({ options, buffer }: Reading, member: Member, expected: { by
     if (fd !== undefined) closeSync(fd);
   }
   if (fd !== undefined && crc !== expected.crc) options.onDamage(member, 'its content is not what it was');
+}
+
+/** Where the content of a member stands in its file: of a sparse one, between the holes. */
+class ContentPlace {
+  readonly #extents: readonly { offset: number; length: number }[];
+  #extent = 0;
+  /** In the extent. */
+  #at = 0;
+
+  constructor(member: Member) {
+    this.#extents = member.extents ?? [{ offset: 0, length: member.storedBytes }];
+  }
+
+  /** How many of the next `wanted` bytes to read at once, and from where. */
+  next(wanted: number): [length: number, position: number] {
+    let extent = this.#extents[this.#extent];
+    while (extent !== undefined && this.#at >= extent.length) {
+      this.#extent += 1;
+      this.#at = 0;
+      extent = this.#extents[this.#extent];
+    }
+    if (extent === undefined) return [0, 0];
+    const length = Math.min(wanted, extent.length - this.#at);
+    const position = extent.offset + this.#at;
+    this.#at += length;
+    return [length, position];
+  }
 }
 
 /** The member's file for reading; what is there instead is damage. */

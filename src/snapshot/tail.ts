@@ -1,18 +1,20 @@
 /**
  * Reads a file that is still being written. The writer (main thread) says in
  * shared memory how far it is and whether it is done or has failed; the
- * reader (worker) follows and never reads beyond. Invariant: the bytes below
- * `available` never change.
+ * reader (worker) follows and never reads beyond. The reader waits by
+ * sleeping on that memory: its thread has nothing else to do. Invariant: the
+ * bytes below `available` never change.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, openSync, readSync } from 'node:fs';
 
-/** Shared between writer and reader: the writer's count and state, and what the reader made of it. */
+/** Shared between both sides: the writer's count and state, how often they changed, which is what a reader sleeps on, and what the reader made of it. */
 export type TailBuffer = SharedArrayBuffer;
 
 const AVAILABLE = 0;
 const STATE = 1;
-const UNPACKED = 2;
-const CELLS = 3;
+const CHANGES = 2;
+const UNPACKED = 3;
+const WORDS = 4;
 const COMPLETE = 1n;
 const ABANDONED = 2n;
 /** Read at once, in bytes: large enough that inflating, not calling, is the cost. */
@@ -22,7 +24,7 @@ const WAIT_MS = 1_000;
 
 /** The writer's side. */
 export class TailProgress {
-  readonly buffer: TailBuffer = new SharedArrayBuffer(CELLS * BigInt64Array.BYTES_PER_ELEMENT);
+  readonly buffer: TailBuffer = new SharedArrayBuffer(WORDS * BigInt64Array.BYTES_PER_ELEMENT);
   readonly #view = new BigInt64Array(this.buffer);
 
   /** `bytes` of the file, from its start, are written. */
@@ -47,13 +49,9 @@ export class TailProgress {
 
   #set(index: number, value: bigint): void {
     Atomics.store(this.#view, index, value);
-    Atomics.notify(this.#view, AVAILABLE);
+    Atomics.add(this.#view, CHANGES, 1n);
+    Atomics.notify(this.#view, CHANGES);
   }
-}
-
-/** Tells the writer's side that `bytes` more of tar came out. */
-export function reportUnpacked(buffer: TailBuffer, bytes: number): void {
-  Atomics.add(new BigInt64Array(buffer), UNPACKED, BigInt(bytes));
 }
 
 /** The reader stopped because the writer abandoned the file. */
@@ -64,26 +62,52 @@ class AbandonedError extends Error {
   }
 }
 
-/** Yields the file's bytes until it is complete; throws AbandonedError. */
-export async function* tail(path: string, buffer: TailBuffer): AsyncGenerator<Buffer> {
-  const view = new BigInt64Array(buffer);
-  let file: FileHandle | undefined;
-  try {
-    for (let position = 0; ; ) {
-      const state = Atomics.load(view, STATE); // before the count: a complete state then means a final count
-      const available = Number(Atomics.load(view, AVAILABLE));
-      if (state === ABANDONED) throw new AbandonedError();
-      if (position < available) {
-        file ??= await open(path, 'r');
-        const chunk = Buffer.allocUnsafe(Math.min(READ_BYTES, available - position));
-        const { bytesRead } = await file.read(chunk, 0, chunk.length, position);
-        if (bytesRead === 0) throw new AbandonedError(); // truncated under us: the writer began again or failed
-        position += bytesRead;
-        yield chunk.subarray(0, bytesRead);
-      } else if (state === COMPLETE) return;
-      else await Atomics.waitAsync(view, AVAILABLE, BigInt(available), WAIT_MS).value;
+/** The reader's side; blocks its thread while there is nothing to read. */
+export class Tail implements Iterable<Buffer> {
+  readonly #path: string;
+  readonly #view: BigInt64Array<SharedArrayBuffer>;
+
+  constructor(path: string, buffer: TailBuffer) {
+    this.#path = path;
+    this.#view = new BigInt64Array(buffer);
+  }
+
+  /** Bytes of the whole file, undefined while it grows. */
+  get totalBytes(): number | undefined {
+    return Atomics.load(this.#view, STATE) === COMPLETE ? Number(Atomics.load(this.#view, AVAILABLE)) : undefined;
+  }
+
+  /** So many bytes more of tar came out. */
+  unpacked(bytes: number): void {
+    Atomics.add(this.#view, UNPACKED, BigInt(bytes));
+  }
+
+  /** Throws AbandonedError when the file is given up: for work between two reads, which may be long. */
+  assertWanted(): void {
+    if (Atomics.load(this.#view, STATE) === ABANDONED) throw new AbandonedError();
+  }
+
+  /** The file's bytes until it is complete, each chunk valid until the next; throws AbandonedError. */
+  *[Symbol.iterator](): Generator<Buffer> {
+    const chunk = Buffer.allocUnsafeSlow(READ_BYTES);
+    let fd: number | undefined;
+    try {
+      for (let position = 0; ; ) {
+        const changes = Atomics.load(this.#view, CHANGES); // first: a change from here on ends the wait
+        this.assertWanted();
+        const total = this.totalBytes; // before the count: a complete state then means a final count
+        const available = Number(Atomics.load(this.#view, AVAILABLE));
+        if (position < available) {
+          fd ??= openSync(this.#path, 'r');
+          const bytesRead = readSync(fd, chunk, 0, Math.min(READ_BYTES, available - position), position);
+          if (bytesRead === 0) throw new AbandonedError(); // truncated under us: the writer began again or failed
+          position += bytesRead;
+          yield chunk.subarray(0, bytesRead);
+        } else if (total !== undefined) return;
+        else Atomics.wait(this.#view, CHANGES, changes, WAIT_MS);
+      }
+    } finally {
+      if (fd !== undefined) closeSync(fd);
     }
-  } finally {
-    await file?.close();
   }
 }

@@ -1,7 +1,8 @@
 /** What main and worker threads say to each other: one task, one answer. */
 import type { ErrorKind, Reason } from '../errors/index.ts';
-import type { FixupLayer } from './fixup.ts';
-import type { LayerContent } from './layer-writer.ts';
+import type { FixupResult } from './fixup.ts';
+import type { LayerContent } from './layer-content.ts';
+import type { FixupLayer } from './layer-stack.ts';
 import type { TailBuffer } from './tail.ts';
 
 /** A blob that is to become one file. */
@@ -20,7 +21,7 @@ export type Task =
   | { kind: 'verify'; dir: string; split: string; tarDigest: string }
   /** Write the tar of a layer, from its directory and its split, to a new file. */
   | { kind: 'assemble'; dir: string; split: string; to: string }
-  /** Make the layer that restores what implied directories hide; `layers` topmost first. */
+  /** Make the layer of what the others lack to be put together; `layers` topmost first. */
   | { kind: 'fixup'; layers: FixupLayer[]; dir: string }
   /** Count what a directory holds. */
   | { kind: 'usage'; dir: string }
@@ -46,7 +47,7 @@ export interface TaskResults {
   /** One sentence a damaged file. */
   verify: string[];
   assemble: undefined;
-  fixup: { digest: string; tarDigest: string; tarBytes: number; directories: number } | undefined;
+  fixup: (FixupResult & { tarDigest: string; tarBytes: number }) | undefined;
   usage: Usage;
   remove: undefined;
 }

@@ -9,7 +9,7 @@ import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from 'node:fs'
 import { errnoOf, isRuntimeError, messageOf } from '../errors/index.ts';
 import { type Member, printable } from '../tar/index.ts';
 import { LayerPlan } from './layer-plan.ts';
-import { LayerTree } from './layer-tree.ts';
+import { fullPath, LayerTree, statLocated } from './layer-tree.ts';
 import { reassemble } from './reassemble.ts';
 import { compareXattrs } from './xattrs.ts';
 
@@ -83,18 +83,19 @@ class Comparison {
 
   /** Everything of a member but its content. */
   member(member: Member): void {
+    if (this.#isElsewhere(member)) return;
     const located = this.#tree.locate(member.path);
-    const { path, full } = located;
-    const stat = this.#tree.stat(located);
-    if (stat === undefined || full === undefined) {
-      if (!this.#isElsewhere(member)) this.#problems.add(path, 'it is missing');
+    const { path, dirFd, name } = located;
+    const [stat, full] = [statLocated(located), fullPath(located)];
+    if (stat === undefined || full === undefined || dirFd === undefined) {
+      this.#problems.add(path, 'it is missing');
       return;
     }
     for (const why of differences(member, stat)) this.#problems.add(path, why);
     if (member.type === 'symlink' && stat.isSymbolicLink() && readlinkSync(full, 'latin1') !== member.linkPath)
       this.#problems.add(path, 'it points elsewhere');
     if (member.type === 'hardlink') this.#link(member, { path, inode: stat.ino });
-    else for (const why of compareXattrs(full, member)) this.#problems.add(path, why);
+    else for (const why of compareXattrs(dirFd, name, member)) this.#problems.add(path, why);
   }
 
   /** Whiteouts, and what the archive does not know. */
@@ -128,7 +129,7 @@ class Comparison {
   #link(member: Member, link: { path: string; inode: bigint }): void {
     const target = this.#tree.locate(member.linkPath);
     if (this.#plan.replaced.has(target.path)) return; // the link keeps what stood there before
-    if (this.#tree.stat(target)?.ino !== link.inode) this.#problems.add(link.path, `it is no longer linked to ${printable(target.path)}`);
+    if (statLocated(target)?.ino !== link.inode) this.#problems.add(link.path, `it is no longer linked to ${printable(target.path)}`);
   }
 }
 
@@ -153,6 +154,6 @@ function* differences(member: Member, stat: BigIntStats): Generator<string> {
   if (mode !== wanted) yield `its mode is ${mode.toString(8)}, not ${wanted.toString(8)}`;
   if (Number(stat.uid) !== member.uid || Number(stat.gid) !== member.gid)
     yield `its owner is ${stat.uid}:${stat.gid}, not ${member.uid}:${member.gid}`;
-  if (stat.mtimeNs !== member.mtime.seconds * NS_PER_S + BigInt(member.mtime.nanoseconds)) yield 'its modification time is another';
+  if (stat.mtimeNs !== BigInt(member.mtime.seconds) * NS_PER_S + BigInt(member.mtime.nanoseconds)) yield 'its modification time is another';
   if (member.type === 'file' && stat.size !== BigInt(member.size)) yield `its size is ${stat.size}, not ${member.size} bytes`;
 }

@@ -4,16 +4,18 @@ export {
   chmodAt,
   chownAt,
   createFileAt,
-  getXattr,
-  hasXattr,
+  type FileStat,
+  type FileTime,
   linkAt,
-  listXattrs,
   mkdirAt,
   mknodAt,
+  openDirectoryAt,
   openDirectoryInRoot,
+  openExactDirectory,
   openFileAt,
   openRoot,
-  setXattrAt,
+  setFileTimes,
+  statAt,
   symlinkAt,
   typeAt,
   unlinkAt,
@@ -27,6 +29,7 @@ export { syncfs } from './disk.ts';
 export { exchangePaths } from './exchange.ts';
 export { ExitWaiter } from './exit-waiter.ts';
 export { lockFile } from './file-lock.ts';
+export { dataParts } from './holes.ts';
 export { check, closeFd, libcFunction, SysError } from './libc.ts';
 export { returnFreedMemory } from './memory.ts';
 export { bindMount, makePrivate, mountsUnder, mountTmpfs, unmount } from './mount.ts';
@@ -41,3 +44,5 @@ export { awaitExit, holdAdopted, releaseLoop } from './reap.ts';
 export { type RunResult, run } from './run.ts';
 export { SIGNALS } from './signals.ts';
 export { type Child, type ExitStatus, findProgram, spawn } from './spawn.ts';
+export { currentUmask } from './umask.ts';
+export { hasXattrAt, removeXattrAt, setFileXattr, setXattrAt, type Xattr, xattrsAt } from './xattr.ts';

@@ -31,8 +31,8 @@ export function tarProblem(error: unknown): string | undefined {
 }
 
 /** NAME_MAX and PATH_MAX of Linux. */
-const NAME_LIMIT = 255;
-const PATH_LIMIT = 4095;
+const NAME_LIMIT_BYTES = 255;
+export const PATH_LIMIT_BYTES = 4095;
 
 /**
  * The components of a member's path below the layer's root; [] is the root
@@ -41,12 +41,12 @@ const PATH_LIMIT = 4095;
  * own way.
  */
 export function splitPath(path: string): ByteString[] {
-  if (path.length > PATH_LIMIT) throw layerError(`the name ${printable(path)}… is longer than ${PATH_LIMIT} bytes`);
+  if (path.length > PATH_LIMIT_BYTES) throw layerError(`the name ${printable(path)}… is longer than ${PATH_LIMIT_BYTES} bytes`);
   if (path.includes('\0')) throw layerError(`the name ${printable(path)} contains a NUL byte`);
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   for (const part of parts) {
     if (part === '..') throw layerError(`the name ${printable(path)} contains “..”`);
-    if (part.length > NAME_LIMIT) throw layerError(`a part of the name ${printable(path)} is longer than ${NAME_LIMIT} bytes`);
+    if (part.length > NAME_LIMIT_BYTES) throw layerError(`a part of the name ${printable(path)} is longer than ${NAME_LIMIT_BYTES} bytes`);
   }
   return parts as ByteString[];
 }

@@ -4,7 +4,7 @@
  * numbers, fractions of a second, extended attributes). Pure. The same member
  * always gives the same bytes. Source: POSIX pax(1).
  */
-import { BLOCK_BYTES } from './header.ts';
+import { BLOCK_BYTES } from './fields.ts';
 import type { Member } from './walker.ts';
 
 const TYPE_FLAGS: Readonly<Record<Member['type'], string>> = {
@@ -44,7 +44,8 @@ export const plainFile = (path: string, size: number): Member => ({
   uid: 0,
   gid: 0,
   size,
-  mtime: { seconds: 0n, nanoseconds: 0 },
+  storedBytes: size,
+  mtime: { seconds: 0, nanoseconds: 0 },
   deviceMajor: 0,
   deviceMinor: 0,
   xattrs: new Map(),
@@ -58,15 +59,15 @@ function paxRecords(member: Member): Buffer {
   if (size > LONG_LIMIT) records.push(['size', Buffer.from(String(size))]);
   if (uid > SHORT_LIMIT) records.push(['uid', Buffer.from(String(uid))]);
   if (gid > SHORT_LIMIT) records.push(['gid', Buffer.from(String(gid))]);
-  if (mtime.nanoseconds !== 0 || mtime.seconds < 0n || mtime.seconds > LONG_LIMIT) records.push(['mtime', Buffer.from(timeText(mtime))]);
+  if (mtime.nanoseconds !== 0 || mtime.seconds < 0 || mtime.seconds > LONG_LIMIT) records.push(['mtime', Buffer.from(timeText(mtime))]);
   for (const name of [...xattrs.keys()].sort()) records.push([`SCHILY.xattr.${name}`, xattrs.get(name) ?? Buffer.alloc(0)]);
   return Buffer.concat(records.map(([key, value]) => paxRecord(key, value)));
 }
 
 /** Decimal seconds; the kernel's fraction is always added, a decimal's belongs to its sign. */
 function timeText({ seconds, nanoseconds }: Member['mtime']): string {
-  const negative = seconds < 0n;
-  const total = seconds * 1_000_000_000n + BigInt(nanoseconds);
+  const negative = seconds < 0;
+  const total = BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
   const absolute = negative ? -total : total;
   const fraction = String(absolute % 1_000_000_000n)
     .padStart(9, '0')
@@ -94,7 +95,7 @@ function header(member: Member, flag: string): Buffer {
   octal(member.uid, 108, 8);
   octal(member.gid, 116, 8);
   octal(member.size, 124, 12);
-  octal(Number(member.mtime.seconds), 136, 12);
+  octal(member.mtime.seconds, 136, 12);
   block.write(flag, 156, 'latin1');
   block.write(member.linkPath.slice(0, NAME_BYTES), 157, 'latin1');
   block.write('ustar\u000000', 257, 'latin1');

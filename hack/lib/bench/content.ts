@@ -43,23 +43,26 @@ export class Random {
     return items[this.below(items.length)] as T;
   }
 
-  /** A size in bytes as those of files are: log-normal around `median`, from 1 to 40 times that. */
+  /** A size in bytes as those of files are: log-normal around `median`, at least 1 and at most 40 times that. */
   size(median: number): number {
     const normal = Math.sqrt(-2 * Math.log((this.word() + 1) / 2 ** 32)) * Math.cos((2 * Math.PI * this.word()) / 2 ** 32);
     return Math.max(1, Math.round(median * Math.min(40, Math.exp(1.1 * normal))));
   }
 }
 
+/** Larger makes the shares more even. */
+const SKEW = 8;
+
 /** Tokens in one buffer, to be drawn by a table that gives the n-th a share of 1/(n + SKEW). */
 class Vocabulary {
-  readonly bytes: Buffer;
-  readonly offsets: Uint32Array;
+  readonly #bytes: Buffer;
+  readonly #offsets: Uint32Array;
   readonly #draw = new Uint16Array(1 << 16);
 
   constructor(tokens: readonly Buffer[]) {
-    this.bytes = Buffer.concat(tokens);
-    this.offsets = new Uint32Array(tokens.length + 1);
-    for (const [at, token] of tokens.entries()) this.offsets[at + 1] = (this.offsets[at] ?? 0) + token.length;
+    this.#bytes = Buffer.concat(tokens);
+    this.#offsets = new Uint32Array(tokens.length + 1);
+    for (const [at, token] of tokens.entries()) this.#offsets[at + 1] = (this.#offsets[at] ?? 0) + token.length;
     const weights = tokens.map((_, at) => 1 / (at + SKEW));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     let filled = 0;
@@ -75,14 +78,13 @@ class Vocabulary {
   /** Writes a token at `at` and answers where it ends; what does not fit is cut. */
   write(into: Buffer, at: number, random: Random): number {
     const token = this.#draw[random.word() >>> 16] ?? 0;
-    const { bytes, offsets } = this;
+    const [bytes, offsets] = [this.#bytes, this.#offsets];
     let end = at;
     for (let from = offsets[token] ?? 0; from < (offsets[token + 1] ?? 0) && end < into.length; from += 1) into[end++] = bytes[from] ?? 0;
     return end;
   }
 }
 
-const SKEW = 8;
 const WORDS = 6000;
 const SEQUENCES = 1500;
 const VOCABULARY_SEED = 20_261_121;

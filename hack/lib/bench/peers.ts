@@ -59,6 +59,7 @@ async function startBerth(options: PeerOptions): Promise<Peer> {
   daemon = await start(place, { NODE_OPTIONS: `--import=${STALL_PROBE}`, BENCH_STALL_FILE: stallFile });
   const { pid } = daemon;
   const cri = stack.use(new Cri({ socket: place.socket, image: options.image, cgroupParent: place.cgroupParent }));
+  stack.defer(() => cri.quiesce(END_GRACE_MS));
   return {
     name: 'berth',
     cri,
@@ -104,6 +105,7 @@ async function startContainerd(options: PeerOptions): Promise<Peer> {
   const cri = stack.use(new Cri({ socket, image: options.image, cgroupParent }));
   await answering({ cri, daemon, logFile });
   atEnd(() => cri.removeAll());
+  atEnd(() => cri.quiesce(END_GRACE_MS));
   return {
     name: 'containerd',
     cri,

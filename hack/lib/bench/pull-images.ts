@@ -96,7 +96,7 @@ const STEPS: readonly LayerPlan[] = weights.map((weight, at) => {
     seed: 100 + at,
     roots: ['usr/lib', 'usr/share', 'opt', `opt/step-${at}`],
     text: { files: share(5000), medianBytes: 2800 },
-    code: { files: share(190), medianBytes: 90_000 },
+    code: { files: share(190), medianBytes: 108_000 },
     noise: { files: share(140), medianBytes: 12_000 },
     symlinks: 2,
     replaced: at === 0 ? 0 : 2,

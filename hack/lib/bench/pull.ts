@@ -59,7 +59,10 @@ export async function measurePulls(bench: Bench): Promise<Figure[]> {
       const starters = Object.entries(bench.starters);
       for (const [name, start] of round % 2 === 1 ? starters : starters.reverse()) {
         const wanted = shape.images.map((image) => images[image]);
-        const sample = await pullOnce({ bench, start, wanted, atOnce: shape.atOnce });
+        const sample = await pullOnce({ bench, start, wanted, atOnce: shape.atOnce }).catch((error: unknown) => {
+          bench.signal.throwIfAborted();
+          throw new Error(`${name} could not be measured pulling ${shape.title}: ${error instanceof Error ? error.message : error}`);
+        });
         samples.get(name)?.push(sample);
         console.error(`  ${shape.title}, round ${round} of ${rounds}, ${name}: ${words(sample)}`);
       }

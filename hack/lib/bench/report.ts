@@ -5,7 +5,7 @@ export interface Figure {
   readonly unit: 'ms' | 's' | 'MiB';
   readonly berth: number;
   readonly peers: Readonly<Record<string, number>>;
-  /** berth / the first peer: below 1 is better; null without a peer. */
+  /** berth / the first peer: below 1 is better; null when one of them was not measured. */
   readonly ratio: number | null;
   /** What is wanted, in words such as '<= 90 MiB' or 'ratio <= 0.5'; '' where nothing is. */
   readonly goal: string;
@@ -25,7 +25,7 @@ export type Subject = Pick<Figure, 'scenario' | 'metric' | 'unit'> & Goal;
 /** Makes a figure. */
 export function figure({ atMost, ratioAtMost, ...measured }: Subject & Pick<Figure, 'berth' | 'peers'>): Figure {
   const [peer] = Object.values(measured.peers);
-  const ratio = peer === undefined || peer === 0 ? null : measured.berth / peer;
+  const ratio = peer === undefined || peer === 0 || Number.isNaN(measured.berth) ? null : measured.berth / peer;
   const goals = [
     { words: `<= ${atMost} ${measured.unit}`, value: measured.berth, limit: atMost },
     { words: `ratio <= ${ratioAtMost}`, value: ratio, limit: ratioAtMost },

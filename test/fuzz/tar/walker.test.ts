@@ -37,7 +37,7 @@ interface Walk {
 }
 
 /** Bytes that are to come as data. */
-const storedBytes = (member: Member): number => ('storedBytes' in member ? Number(member.storedBytes) : member.size);
+const storedBytes = (member: Member): number => member.storedBytes;
 
 function walk(pieces: readonly Buffer[]): Walk {
   const seen: Seen[] = [];

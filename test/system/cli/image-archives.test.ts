@@ -41,12 +41,27 @@ t.test('load names an absolute path, and prints a line an image', async (t) => {
 t.test('load shows how far each image is, under its name alone', async (t) => {
   const { cli, services } = await bench(t);
   services.overrides.set('images.load', async ({ path }: LoadRequest) => {
-    const layer = { digest: `sha256:${'d'.repeat(64)}`, totalBytes: 1_048_576, downloadedBytes: 1_048_576, state: 'done' as const };
+    const layer = {
+      digest: `sha256:${'d'.repeat(64)}`,
+      totalBytes: 1_048_576,
+      downloadedBytes: 1_048_576,
+      resumedBytes: 0,
+      unpackedBytes: 0,
+      source: '',
+      state: 'done' as const,
+    };
     const now = BigInt(Date.now()) * 1_000_000n;
     services.pulls = [
-      { reference: path, startedAtNs: now, layers: [], state: 'done' },
-      { reference: `${path}: reg.io/a:1`, startedAtNs: now, layers: [layer], state: 'done' },
-      { reference: 'reg.io/other:1', startedAtNs: now, layers: [{ ...layer, digest: 'sha256:other' }], state: 'pulling' },
+      { reference: path, startedAtNs: now, layers: [], state: 'done', endedAtNs: now, bytesPerSecond: 0 },
+      { reference: `${path}: reg.io/a:1`, startedAtNs: now, layers: [layer], state: 'done', endedAtNs: now, bytesPerSecond: 0 },
+      {
+        reference: 'reg.io/other:1',
+        startedAtNs: now,
+        layers: [{ ...layer, digest: 'sha256:other' }],
+        state: 'pulling',
+        endedAtNs: 0n,
+        bytesPerSecond: 0,
+      },
     ];
     return [{ id: IMAGE_ID, names: ['reg.io/a:1'] }];
   });

@@ -68,7 +68,8 @@ t.test('a whole store is found whole, and a walk confirms its counters', async (
   t.match(summary, { layers: 3, damaged: 0, repaired: 0 });
   t.same(summary.walked, summary.counted, 'to the byte, on ext4');
   const { usedBytes, inodesUsed } = images.service.fsUsage();
-  t.same({ diskBytes: usedBytes, inodes: inodesUsed }, summary.counted);
+  t.ok(usedBytes > summary.counted.diskBytes, 'and the documents of the image');
+  t.equal(inodesUsed, summary.counted.inodes + 2n);
 });
 
 t.test('a damaged layer is named with its files, remembered, and repaired alone', async (t) => {

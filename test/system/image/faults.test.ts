@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { type BuiltImage, buildImage, digestOf } from '../../../hack/lib/image-builder.ts';
 import { mountTmpfs, unmount } from '../../../src/sys/index.ts';
@@ -63,6 +65,62 @@ t.test('a registry that is down or fails is named with what it said, every endpo
     message: new RegExp(`http://${dead}: connection refused .*; ${failing.url}: answered 503`),
   });
   await leavesNothing(t, images);
+});
+
+t.test('a manifest or config that is cut off, endless or another is refused, and a good pull follows', async (t) => {
+  const image = bigImage(1000);
+  const config = image.blobs.get(image.id)!;
+  const endless = async (response: ServerResponse): Promise<void> => {
+    response.writeHead(200);
+    while (!response.destroyed) if (!response.write(Buffer.alloc(64 * 1024, ' '))) await delay(1);
+  };
+  const broken = { reason: 'REGISTRY_UNAVAILABLE', message: /cannot be reached or fails \(http:\/\/127/ };
+  const cases: Record<string, { of: 'manifest' | 'config'; answer: (response: ServerResponse, bytes: Buffer) => void; fails: object }> = {
+    'a manifest cut off': {
+      of: 'manifest',
+      answer: (response, bytes) =>
+        void response.writeHead(200, { 'content-length': bytes.length }).write(bytes.subarray(1), () => response.destroy()),
+      fails: broken,
+    },
+    'an endless manifest': { of: 'manifest', answer: endless, fails: { ...broken, message: /longer than 4194304 bytes/ } },
+    'an empty manifest': {
+      of: 'manifest',
+      answer: (response) => void response.end(),
+      fails: { reason: 'IMAGE_MANIFEST', message: /app:0/ },
+    },
+    'a config cut off': {
+      of: 'config',
+      answer: (response, bytes) =>
+        void response.writeHead(200, { 'content-length': bytes.length }).write(bytes.subarray(1), () => response.destroy()),
+      fails: broken,
+    },
+    'an endless config': { of: 'config', answer: endless, fails: { ...broken, message: /longer than 8388608 bytes/ } },
+    'another config': {
+      of: 'config',
+      answer: (response) => void response.end(Buffer.from(String(config).replace('linux', 'xinul'))),
+      fails: { reason: 'IMAGE_DIGEST', message: new RegExp(`config ${image.id} of .* is not what was asked for`) },
+    },
+    'a config with more behind it': {
+      of: 'config',
+      answer: (response, bytes) => void response.end(Buffer.concat([bytes, Buffer.from(' ')])),
+      fails: { reason: 'IMAGE_DIGEST', message: /is not what was asked for/ },
+    },
+  };
+  for (const [what, { of, answer, fails }] of Object.entries(cases)) {
+    let odd = true;
+    const registry = await startOddRegistry(t, [image], (request, response, content) => {
+      const meant = of === 'manifest' ? request.url?.includes('/manifests/') : request.url?.endsWith(image.id);
+      if (!odd || meant !== true || content === undefined) return false;
+      response.on('error', () => undefined);
+      answer(response, content);
+      return true;
+    });
+    const images = openImages(t);
+    await t.rejects(images.service.pull(`${registry.host}/app:0`, undefined, never), { name: 'RuntimeError', ...fails }, what);
+    await leavesNothing(t, images);
+    odd = false;
+    t.equal(await images.service.pull(`${registry.host}/app:0`, undefined, never), image.id, what);
+  }
 });
 
 t.test('an answer of 404 means not found, however long the page that comes with it', async (t) => {

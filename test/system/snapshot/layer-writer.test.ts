@@ -15,8 +15,8 @@ t.test('a directory’s attributes are not kept until the end, of which a small 
   using writer = new LayerWriter(dir);
   const kept = ['./', 'd/'].map((path) => {
     const xattrs = new Map([['trusted.ignored', Buffer.alloc(1024 * 1024)]]);
-    const fixed = { linkPath: '' as ByteString, mode: 0o755, uid: 0, gid: 0, size: 0, deviceMajor: 0, deviceMinor: 0 };
-    writer.begin({ ...fixed, path: path as ByteString, type: 'directory', mtime: { seconds: 1n, nanoseconds: 0 }, xattrs });
+    const fixed = { linkPath: '' as ByteString, mode: 0o755, uid: 0, gid: 0, size: 0, storedBytes: 0, deviceMajor: 0, deviceMinor: 0 };
+    writer.begin({ ...fixed, path: path as ByteString, type: 'directory', mtime: { seconds: 1, nanoseconds: 0 }, xattrs });
     writer.end();
     return new WeakRef(xattrs);
   });

@@ -89,6 +89,12 @@ t.test('too old, too many, too large: the oldest go', async (t) => {
     t.ok(existsSync(join(dir, nameOf('2'))), 'what is taken does not count');
   }
   t.same(readdirSync(dir).sort(), ['4', '5'].map(nameOf), 'and when one is kept');
+  {
+    await using part = store.take(digest('6'));
+    writeFileSync(part.path, 'x'.repeat(5000));
+    part.keep();
+  }
+  t.same(readdirSync(dir), [nameOf('6')], 'the newest stays, large as it is, where there is room');
 });
 
 t.test('what is under no digest is deleted at the start', async (t) => {
