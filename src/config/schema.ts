@@ -196,7 +196,8 @@ export const SCHEMA: Schema<Config> = {
       }),
       pinned: list({
         default: [],
-        summary: 'Globs over HOST/NAME:TAG; matching images are reported as pinned, so that kubelet never collects them.',
+        summary:
+          'Globs over HOST/NAME:TAG, or with an @ over HOST/NAME@DIGEST; matching images are reported as pinned, so that kubelet never collects them.',
         of: 'globs such as "registry.k8s.io/pause:*"',
         test: (glob) => glob !== '',
       }),

@@ -44,9 +44,9 @@ export function resolveUser(request: UserRequest, files: AccountFiles): Containe
     throw invalid('run_as_group was given without run_as_user or run_as_username', 'give the user too'); // api.proto run_as_group
   }
   const [imageName = '', imageGroup = ''] = request.imageUser.split(':', 2);
-  const asked = security.runAsUsername !== '' ? security.runAsUsername : String(security.runAsUser ?? imageName);
+  const asked = String(security.runAsUser ?? imageName) || '0';
   const accounts = parsePasswd(files.passwd);
-  const account = findAccount(accounts, asked === '' ? '0' : asked);
+  const account = accounts.find(({ name }) => name === security.runAsUsername) ?? findAccount(accounts, security.runAsUsername || asked);
   const groups = parseGroup(files.group);
   const gid = security.runAsGroup ?? (explicit || imageGroup === '' ? account.gid : findGroup(groups, imageGroup));
   const member = security.supplementalGroupsPolicy === 'strict' ? [] : groups.filter((group) => group.members.includes(account.name));
@@ -66,20 +66,21 @@ interface Group {
   members: string[];
 }
 
-/** By name first, as a user may be called "1000"; a number that the file lacks is itself, in group 0. */
+/**
+ * A number is a number, in group 0 when the file lacks it: an account called
+ * "1000" with uid 0 would make root of a user that kubelet has verified to be
+ * another (runAsUser, runAsNonRoot).
+ */
 function findAccount(accounts: readonly Account[], asked: string): Account {
+  const uid = parseId(asked);
+  if (uid !== undefined) return accounts.find((account) => account.uid === uid) ?? { name: '', uid, gid: 0 };
   const named = accounts.find((account) => account.name === asked);
   if (named !== undefined) return named;
-  const uid = parseId(asked);
-  if (uid === undefined)
-    throw invalid(`the image has no user ${JSON.stringify(asked)} in its /etc/passwd`, 'use a user that it has, or a number');
-  return accounts.find((account) => account.uid === uid) ?? { name: '', uid, gid: 0 };
+  throw invalid(`the image has no user ${JSON.stringify(asked)} in its /etc/passwd`, 'use a user that it has, or a number');
 }
 
 function findGroup(groups: readonly Group[], asked: string): number {
-  const named = groups.find((group) => group.name === asked);
-  if (named !== undefined) return named.gid;
-  const gid = parseId(asked);
+  const gid = parseId(asked) ?? groups.find((group) => group.name === asked)?.gid;
   if (gid === undefined)
     throw invalid(`the image has no group ${JSON.stringify(asked)} in its /etc/group`, 'use a group that it has, or a number');
   return gid;

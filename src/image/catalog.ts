@@ -59,7 +59,7 @@ const BARE_PREFIX_LEAST = 7;
 export class Catalog {
   readonly #store: Store;
   readonly #table: Table<ImageRow>;
-  readonly #pinned: readonly RegExp[];
+  readonly #pinned: readonly Glob[];
   readonly #images = new Map<ImageId, ImageRecord>();
   /** Removed but held. */
   readonly #ghosts = new Map<ImageId, ImageRow>();
@@ -68,11 +68,11 @@ export class Catalog {
   readonly #holders = new Map<ImageId, Set<string>>();
   readonly #uses = new Set<{ record: Readonly<ImageRecord> }>();
 
-  /** `pinned` are globs over NAME:TAG, where * is any text. Rows that `isWhole` denies are dropped. */
+  /** `pinned` are globs over NAME:TAG, or with an @ over NAME@DIGEST, where * is any text. Rows that `isWhole` denies are dropped. */
   constructor(store: Store, pinned: readonly string[], isWhole: (record: ImageRecord) => boolean) {
     this.#store = store;
     this.#table = store.table<ImageRow>('images');
-    this.#pinned = pinned.map(globToRegExp);
+    this.#pinned = pinned.map(parseGlob);
     for (const { value } of this.#table.all()) {
       if (!isWhole(value)) this.#table.delete(value.id);
       else if (value.removedHeldBy === undefined) this.#set({ ...value, pinned: this.#isPinned(value) });
@@ -234,17 +234,24 @@ export class Catalog {
     }
   }
 
-  #isPinned({ keep, repoTags }: Pick<ImageRecord, 'keep' | 'repoTags'>): boolean {
-    return keep === true || repoTags.some((tag) => this.#pinned.some((pattern) => pattern.test(tag)));
+  /** A digest name stays with its image for good: only a glob that means digests pins by it. */
+  #isPinned({ keep, repoTags, repoDigests }: Pick<ImageRecord, 'keep' | 'repoTags' | 'repoDigests'>): boolean {
+    const matches = ({ pattern, ofDigests }: Glob): boolean => (ofDigests ? repoDigests : repoTags).some((name) => pattern.test(name));
+    return keep === true || this.#pinned.some(matches);
   }
 }
 
 const unique = (names: readonly string[]): string[] => [...new Set(names)];
 
-function globToRegExp(glob: string): RegExp {
+interface Glob {
+  pattern: RegExp;
+  ofDigests: boolean;
+}
+
+function parseGlob(glob: string): Glob {
   const body = glob
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replace(/\*/g, '.*')
     .replace(/\?/g, '.');
-  return new RegExp(`^${body}$`);
+  return { pattern: new RegExp(`^${body}$`), ofDigests: glob.includes('@') };
 }

@@ -30,7 +30,24 @@ t.test('the image’s USER in all its forms', async (t) => {
   t.strictSame(resolve('app:staff'), { uid: 1000, gid: 50, supplementalGroups: [50, 60] });
   t.strictSame(resolve('app:7'), { uid: 1000, gid: 7, supplementalGroups: [7, 50, 60] });
   t.strictSame(resolve('4711'), { uid: 4711, gid: 0, supplementalGroups: [0] }, 'a number that no account has');
-  t.strictSame(resolve('2000'), { uid: 77, gid: 78, supplementalGroups: [78] }, 'a name of digits is a name first');
+  t.strictSame(
+    resolve('2000'),
+    { uid: 2000, gid: 0, supplementalGroups: [0] },
+    'digits are a number, whatever account has them for a name',
+  );
+  t.strictSame(resolve('3000000000:4294967294'), { uid: 3_000_000_000, gid: 4_294_967_294, supplementalGroups: [4_294_967_294] });
+  t.strictSame(resolve('1000:1000'), { uid: 1000, gid: 1000, supplementalGroups: [50, 60, 1000] });
+  t.strictSame(resolve(':staff'), { uid: 0, gid: 50, supplementalGroups: [50] });
+  t.strictSame(resolve('app:'), resolve('app'));
+});
+
+t.test('an account called like a number cannot make the number another user', async (t) => {
+  const hostile = { passwd: 'root:x:0:0::/:\n1000:x:0:0::/:\n', group: '1000:x:0:\n' };
+  // kubelet lets runAsNonRoot pass by these numbers
+  t.match(resolve('', { runAsUser: 1000 }, hostile), { uid: 1000, gid: 0 }, 'not the pod’s');
+  t.match(resolve('1000', {}, hostile), { uid: 1000 }, 'nor the image’s, which ImageStatus tells');
+  t.match(resolve('1000:1000', {}, hostile), { uid: 1000, gid: 1000 }, 'nor a group');
+  t.match(resolve('', { runAsUsername: '1000' }, hostile), { uid: 0 }, 'a name asked for as a name is one');
 });
 
 t.test('the pod’s choice replaces the image’s', async (t) => {
