@@ -25,7 +25,7 @@ export class LoadView {
     for (const pull of pulls) {
       if (!pull.reference.startsWith(this.#prefix)) continue;
       const name = pull.reference.slice(this.#prefix.length);
-      if (!this.#past.has(name)) this.#viewOf(name).update([{ ...pull, reference: name }]);
+      if (!this.#past.has(name)) this.#viewOf(name).update([renamed(pull, name)]);
     }
   }
 
@@ -36,4 +36,9 @@ export class LoadView {
     this.#current = { name, view };
     return view;
   }
+}
+
+/** The same message under another name; what was unset on the wire is on its prototype. */
+function renamed(pull: operator.PullProgress, reference: string): operator.PullProgress {
+  return Object.assign(Object.create(Object.getPrototypeOf(pull)), pull, { reference });
 }

@@ -1,5 +1,6 @@
 import '../../fixtures/private-netns.ts';
 import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import Long from 'long';
 import t from 'tap';
 import { cri, imageService, runtimeService } from '../../../src/gen/index.ts';
@@ -175,10 +176,22 @@ t.test('a stop sends the image’s or the usual signal, waits, and kills', async
   await client.call(runtimeService.RemovePodSandbox, { podSandboxId: sandbox });
 });
 
+/** What is served there, once somebody listens. */
+async function answerOf(url: string): Promise<string> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await (await fetch(url)).text();
+    } catch (error) {
+      if (tries === 100) throw error;
+      await delay(100);
+    }
+  }
+}
+
 t.test('a published port answers on the host', async (t) => {
   const sandbox = await pods.run(pods.sandbox({ portMappings: [{ containerPort: 80, hostPort: 18080 }] }));
   await pods.start(sandbox, pods.container('web', 'httpd -f -p 80 -h /www'));
-  t.match(await (await fetch('http://127.0.0.1:18080/')).text(), 'hello from berth');
+  t.match(await answerOf('http://127.0.0.1:18080/'), 'hello from berth');
   await t.rejects(pods.run(pods.sandbox({ portMappings: [{ containerPort: 80, hostPort: 18080 }] })), {
     name: 'CallError',
     reason: 'HOST_PORT_CONFLICT',
