@@ -39,7 +39,7 @@ t.test('everything else is Unavailable until ready, then answered', async (t) =>
     const failed = await failure(method.stream ? harness.client.all(name as MethodName, {}) : harness.client.unary(name as MethodName, {}));
     t.match(failed, { code: 'UNAVAILABLE', reason: 'STARTING' }, name);
   }
-  t.equal(streams.size, 8);
+  t.equal(streams.size, 10);
   server.ready();
   t.equal(await failure(harness.client.unary('Status', {})), undefined);
 });

@@ -9,7 +9,8 @@ import { RecordingTerminal, runOn, type Said } from '../../fixtures/terminal.ts'
 const cli = (argv: string[], hooks: CliHooks = {}): Promise<Said> => runOn(new RecordingTerminal(), argv, hooks);
 
 t.test('the overview names every command with its summary', async (t) => {
-  for (const { name, summary } of COMMANDS) t.ok(overview(COMMANDS).includes(`  ${name.padEnd(7)}  ${summary}\n`), name);
+  const width = Math.max(...COMMANDS.map(({ name }) => name.length));
+  for (const { name, summary } of COMMANDS) t.ok(overview(COMMANDS).includes(`  ${name.padEnd(width)}  ${summary}\n`), name);
 });
 
 t.test('the commands of the issue are there', async (t) => {
