@@ -6,8 +6,8 @@
  *   made 0755 root there, and in the overlay that would hide what a lower
  *   layer says of it: `/tmp` would lose its 1777. The fix-up says it again.
  * - A hard link to a file that only a lower layer has cannot be made in a
- *   directory without it. The fix-up has both names, with a copy of the file,
- *   unless an upper layer hides the one or the other.
+ *   directory without it. The fix-up has all names of the file that no upper
+ *   layer hides, with a copy of it.
  *
  * Invariant: the digest covers everything in it, by the digests of the layers
  * it was taken from, so equal ones are shared. Runs in a worker.
@@ -60,7 +60,7 @@ export function makeFixup(layers: readonly FixupLayer[], dir: string): FixupResu
   return { digest: `sha256:${hash.digest('hex')}`, sizeBytes, diskBytes, inodes };
 }
 
-/** The links to lower layers that an overlay shows, together with the name they are links to where that shows too. */
+/** The links to lower layers that an overlay shows, together with the names that their file has already, where those show. */
 function linkedFiles(stack: LayerStack): LinkedFile[] {
   const files = new Map<string, { source: Source; names: Set<string> }>();
   stack.layers.forEach(({ lowerLinks }, layer) => {
@@ -68,14 +68,14 @@ function linkedFiles(stack: LayerStack): LinkedFile[] {
       if (stack.shownAt(path, 0)?.layer !== layer) continue; // an upper layer has something else there, or nothing
       const source = stack.sourceOf(target, layer + 1);
       if (source === undefined) throw nowhere(path, target);
-      const key = `${source.layer}/${source.path}`;
-      const file = files.get(key) ?? { source, names: new Set() };
+      // the inode is the file, whichever of its names the link is to
+      const key = `${source.layer} ${source.stat.inode}`;
+      const file = files.get(key) ?? { source, names: new Set(stack.namesOf(source)) };
       files.set(key, file);
       file.names.add(path);
-      if (stack.shownAt(source.path, 0)?.layer === source.layer) file.names.add(source.path);
     }
   });
-  return [...files].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { source, names }]) => ({ source, names: [...names].sort() }));
+  return [...files.values()].map(({ source, names }) => ({ source, names: [...names].sort() }));
 }
 
 function nowhere(path: string, target: string): RuntimeError {

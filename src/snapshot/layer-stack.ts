@@ -9,6 +9,7 @@ import { errnoOf } from '../errors/index.ts';
 import { closeFd, type FileStat, hasXattrAt, openRoot, statAt } from '../sys/index.ts';
 import { inParent, parentOf, readLinkAt } from './in-parent.ts';
 import type { LowerLink } from './layer-content.ts';
+import { linkedNames } from './linked-names.ts';
 import { OPAQUE } from './whiteout.ts';
 
 /** One layer of the image. Paths have one character a byte. */
@@ -47,6 +48,7 @@ export class LayerStack implements Disposable {
   readonly #roots = new Map<number, number>();
   readonly #links: readonly ReadonlyMap<string, string>[];
   readonly #findings = new Map<string, Finding>();
+  readonly #names = new Map<number, ReadonlyMap<bigint, string[]>>();
 
   /** `layers` are topmost first. */
   constructor(layers: readonly FixupLayer[]) {
@@ -93,6 +95,12 @@ export class LayerStack implements Disposable {
     return shown.stat.type === constants.S_IFDIR ? undefined : { layer: shown.layer, path, stat: shown.stat };
   }
 
+  /** Every name that the overlay shows of a file of one layer. */
+  namesOf({ layer, path, stat }: Source): string[] {
+    const names = stat.links === 1 ? [path] : (this.#linkedNames(layer).get(stat.inode) ?? [path]);
+    return names.filter((name) => this.shownAt(name, 0)?.layer === layer);
+  }
+
   /** Opens the directory that holds `path` in a layer, calls `use` with it and the name, and closes it. */
   within<T>({ layer, path }: Pick<Source, 'layer' | 'path'>, use: (dirFd: number, name: string) => T): T {
     return inParent(this.#root(layer), path, use);
@@ -127,6 +135,12 @@ export class LayerStack implements Disposable {
       pending.push(...link.split('/').reverse());
     }
     return done.join('/');
+  }
+
+  #linkedNames(layer: number): ReadonlyMap<bigint, string[]> {
+    const names = this.#names.get(layer) ?? linkedNames(this.#root(layer));
+    this.#names.set(layer, names);
+    return names;
   }
 
   #lookUp(layer: number, path: string): Finding {

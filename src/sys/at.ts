@@ -24,7 +24,19 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
 /** statx(2): struct size, and where its fields are. */
 const STATX_BYTES = 256;
-const STATX = { nlink: 16, uid: 20, gid: 24, mode: 28, size: 40, blocks: 48, mtime: 112, mtimeNs: 120, rdevMajor: 128, rdevMinor: 132 };
+const STATX = {
+  nlink: 16,
+  uid: 20,
+  gid: 24,
+  mode: 28,
+  inode: 32,
+  size: 40,
+  blocks: 48,
+  mtime: 112,
+  mtimeNs: 120,
+  rdevMajor: 128,
+  rdevMinor: 132,
+};
 const STATX_TYPE = 0x1;
 const STATX_BASIC_STATS = 0x7ff;
 const TWO_TO_32 = 2 ** 32;
@@ -57,6 +69,7 @@ export interface FileStat {
   uid: number;
   gid: number;
   links: number;
+  inode: bigint;
   sizeBytes: number;
   /** Of 512 bytes. */
   blocks: number;
@@ -188,6 +201,7 @@ export function statAt(dirFd: number, name: string): FileStat {
     uid: statBuffer.readUInt32LE(STATX.uid),
     gid: statBuffer.readUInt32LE(STATX.gid),
     links: statBuffer.readUInt32LE(STATX.nlink),
+    inode: statBuffer.readBigUInt64LE(STATX.inode),
     sizeBytes: Number(statBuffer.readBigUInt64LE(STATX.size)),
     blocks: Number(statBuffer.readBigUInt64LE(STATX.blocks)),
     mtime: { seconds: Number(statBuffer.readBigInt64LE(STATX.mtime)), nanoseconds: statBuffer.readUInt32LE(STATX.mtimeNs) },
