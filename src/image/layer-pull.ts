@@ -84,7 +84,7 @@ export async function pullLayer(parts: LayerPullParts, pull: LayerPull): Promise
 
 async function pullOnce(parts: LayerPullParts, pull: LayerPull, attempt: Attempt): Promise<void> {
   using staging = parts.layers.stage();
-  const tail = new TailProgress();
+  const tail = new TailProgress(pull.layer.size);
   pull.progress.unpackedBytes = () => tail.unpackedBytes;
   const controller = new AbortController();
   const signal = AbortSignal.any([pull.signal, controller.signal]);

@@ -7,14 +7,17 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 
-/** Shared between both sides: the writer's count and state, how often they changed, which is what a reader sleeps on, and what the reader made of it. */
+/** Shared between both sides: the writer's count and state, how often they changed, which is what a reader sleeps on, what the reader made of it, and the size to come. */
 export type TailBuffer = SharedArrayBuffer;
 
 const AVAILABLE = 0;
 const STATE = 1;
 const CHANGES = 2;
 const UNPACKED = 3;
-const WORDS = 4;
+const ANNOUNCED = 4;
+const WORDS = 5;
+/** Of ANNOUNCED: nobody said. */
+const UNKNOWN = -1n;
 const COMPLETE = 1n;
 const ABANDONED = 2n;
 /** Read at once, in bytes: large enough that inflating, not calling, is the cost. */
@@ -26,6 +29,11 @@ const WAIT_MS = 1_000;
 export class TailProgress {
   readonly buffer: TailBuffer = new SharedArrayBuffer(WORDS * BigInt64Array.BYTES_PER_ELEMENT);
   readonly #view = new BigInt64Array(this.buffer);
+
+  /** `totalBytes` is what the file is to become, where that is known. */
+  constructor(totalBytes?: number) {
+    this.#view[ANNOUNCED] = totalBytes === undefined ? UNKNOWN : BigInt(totalBytes);
+  }
 
   /** `bytes` of the file, from its start, are written. */
   advance(bytes: number): void {
@@ -72,8 +80,13 @@ export class Tail implements Iterable<Buffer> {
     this.#view = new BigInt64Array(buffer);
   }
 
-  /** Bytes of the whole file, undefined while it grows. */
+  /** Bytes of the whole file: what it has, or what was announced while it grows; undefined when nothing was. */
   get totalBytes(): number | undefined {
+    const announced = Atomics.load(this.#view, ANNOUNCED);
+    return this.#finalBytes ?? (announced === UNKNOWN ? undefined : Number(announced));
+  }
+
+  get #finalBytes(): number | undefined {
     return Atomics.load(this.#view, STATE) === COMPLETE ? Number(Atomics.load(this.#view, AVAILABLE)) : undefined;
   }
 
@@ -95,7 +108,7 @@ export class Tail implements Iterable<Buffer> {
       for (let position = 0; ; ) {
         const changes = Atomics.load(this.#view, CHANGES); // first: a change from here on ends the wait
         this.assertWanted();
-        const total = this.totalBytes; // before the count: a complete state then means a final count
+        const final = this.#finalBytes; // before the count: a complete state then means a final count
         const available = Number(Atomics.load(this.#view, AVAILABLE));
         if (position < available) {
           fd ??= openSync(this.#path, 'r');
@@ -103,7 +116,7 @@ export class Tail implements Iterable<Buffer> {
           if (bytesRead === 0) throw new AbandonedError(); // truncated under us: the writer began again or failed
           position += bytesRead;
           yield chunk.subarray(0, bytesRead);
-        } else if (total !== undefined) return;
+        } else if (final !== undefined) return;
         else Atomics.wait(this.#view, CHANGES, changes, WAIT_MS);
       }
     } finally {
