@@ -138,7 +138,8 @@ export class LayerWriter implements TarSink, Disposable {
   #root(member: Member): void {
     if (member.type !== 'directory') throw layerError(`the layer’s root (${printable(member.path)}) is not a directory in it`);
     setOwnerAndXattrs(this.#directories.root.fd, '.', member);
-    this.#explicit('', member);
+    this.#describe('', member);
+    this.#directories.ownerChanged('');
   }
 
   #named(member: Member, parent: string, name: ByteString): void {
@@ -174,12 +175,12 @@ export class LayerWriter implements TarSink, Disposable {
     }
     if (had !== S_IFDIR) this.#count.directory();
     setOwnerAndXattrs(directory.fd, name, member);
-    this.#explicit(path, member);
+    this.#describe(path, member);
+    if (had === S_IFDIR) this.#directories.ownerChanged(path);
   }
 
-  #explicit(path: string, member: Member): void {
+  #describe(path: string, member: Member): void {
     this.#ledger.explicit(path, { mode: member.mode, mtime: member.mtime, ...defaultAclOf(member) });
-    this.#directories.ownerChanged(path);
   }
 
   /** The target is looked for inside the layer, and a symlink of that name is linked itself, not followed. */

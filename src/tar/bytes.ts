@@ -43,10 +43,12 @@ export const PATH_LIMIT_BYTES = 4095;
 export function splitPath(path: string): ByteString[] {
   if (path.length > PATH_LIMIT_BYTES) throw layerError(`the name ${printable(path)}… is longer than ${PATH_LIMIT_BYTES} bytes`);
   if (path.includes('\0')) throw layerError(`the name ${printable(path)} contains a NUL byte`);
-  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  for (const part of parts) {
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue;
     if (part === '..') throw layerError(`the name ${printable(path)} contains “..”`);
     if (part.length > NAME_LIMIT_BYTES) throw layerError(`a part of the name ${printable(path)} is longer than ${NAME_LIMIT_BYTES} bytes`);
+    parts.push(part);
   }
   return parts as ByteString[];
 }

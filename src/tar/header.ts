@@ -66,15 +66,14 @@ function pathOf(block: Buffer): ByteString {
 function checksumMatches(block: Buffer): boolean {
   const stored = octal(block, SUM.at, SUM.bytes);
   let sum = SUM.bytes * 0x20;
-  let high = 0;
-  for (let at = 0; at < BLOCK_BYTES; at += 1) {
-    if (at === SUM.at) at += SUM.bytes;
-    const byte = block[at] ?? 0;
-    sum += byte;
-    high += byte >> 7;
-  }
-  return stored === sum || stored === sum - 256 * high;
+  for (let at = 0; at < SUM.at; at += 1) sum += block[at] ?? 0;
+  for (let at = SUM.at + SUM.bytes; at < BLOCK_BYTES; at += 1) sum += block[at] ?? 0;
+  if (stored === sum) return true;
+  const high = block.reduce((count, byte, at) => count + (isSum(at) ? 0 : byte >> 7), 0);
+  return stored === sum - 256 * high;
 }
+
+const isSum = (at: number): boolean => at >= SUM.at && at < SUM.at + SUM.bytes;
 
 function positive(value: number, field: string): number {
   if (value < 0) throw layerError(`a header’s ${field} is negative`);

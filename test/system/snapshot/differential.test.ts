@@ -216,3 +216,50 @@ t.test('images made at random', async (t) => {
     );
   }
 });
+
+/** Four layers as a distribution, a language and an application have them: some 4,000 files, most of them small. */
+function benchmarkLike(): TarEntry[][] {
+  const sizes = [0, 37, 512, 900, 4096, 9000, 30_000];
+  const content = (name: string, at: number): string => `${name} `.repeat(1 + Math.floor((sizes[at % sizes.length] ?? 0) / name.length));
+  return ['usr/lib/x86_64', 'usr/lib/language', 'opt/app', 'opt/app/node_modules'].map((top, layer) => {
+    const entries: TarEntry[] = [dir('./')];
+    const parents = top.split('/');
+    parents.forEach((_, at) => {
+      entries.push(dir(`${parents.slice(0, at + 1).join('/')}/`));
+    });
+    for (let pack = 0; pack < 50; pack += 1) {
+      const name = `${top}/package-${pack}`;
+      entries.push(dir(`${name}/`, { mode: pack % 5 === 0 ? 0o2755 : 0o755, gid: pack % 5 }));
+      for (let at = 0; at < 20; at += 1)
+        entries.push({
+          ...file(`${name}/file-${at}.so`, content(name, at + pack)),
+          mode: at % 3 === 0 ? 0o755 : 0o644,
+          uid: pack % 7 === 0 ? 33 : 0,
+        });
+      entries.push(
+        { path: `${name}/current`, type: 'symlink', target: 'file-1.so', mtime: 9 },
+        { path: `${name}/hard`, type: 'hardlink', target: `${name}/file-2.so` },
+      );
+    }
+    if (layer > 0)
+      entries.push(dir('usr/lib/x86_64/package-1/'), file(`usr/lib/x86_64/package-1/.wh.file-${layer}.so`), {
+        path: `${top}/below`,
+        type: 'hardlink',
+        target: 'usr/lib/x86_64/package-9/hard',
+      });
+    return entries;
+  });
+}
+
+t.test('an image like the benchmark’s', async (t) => {
+  const base = scratch(t);
+  const tars = benchmarkLike().map(buildTar);
+  const { target, layers } = await mountLayers(t, base, tars);
+  const tree = readTree(target);
+  t.same(differences(tree, readTree(await umoci(base, tars))), []);
+  t.ok(tree.size > 4000, `${tree.size} names`);
+  t.same(
+    layers.map(({ content }) => content.lowerLinks.length),
+    [0, 1, 1, 1],
+  );
+});
