@@ -7,7 +7,7 @@
  */
 import { resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
-import { RuntimeError } from '../errors/index.ts';
+import { oneLine, RuntimeError } from '../errors/index.ts';
 import { parseGoDuration } from './go-duration.ts';
 
 /** What an endpoint may be asked for: content, what a tag means, taking content. */
@@ -57,6 +57,9 @@ const HOSTS_LIMIT = 32;
 /** Longest dial_timeout, in ms: kubelet waits for a pull, and people for its error. */
 const DIAL_TIMEOUT_LIMIT_MS = 300_000;
 
+/** Characters of an error, in which names of the file's own stand. */
+const PROBLEM_LIMIT = 2000;
+
 const ENTRY_KEYS = ['capabilities', 'ca', 'client', 'skip_verify', 'override_path', 'header', 'dial_timeout'];
 // RFC 9110 token and field-value
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -98,7 +101,12 @@ export function plainEntry(files: Pick<HostEntry, 'ca' | 'client'>): HostEntry {
 
 /** Error of a file that cannot be followed. */
 export function problem(file: string, why: string, cause?: unknown): RuntimeError {
-  return new RuntimeError('precondition', 'CONFIG_INVALID', `${file}: ${why}`, cause === undefined ? {} : { cause });
+  return new RuntimeError(
+    'precondition',
+    'CONFIG_INVALID',
+    `${file}: ${oneLine(why, PROBLEM_LIMIT)}`,
+    cause === undefined ? {} : { cause },
+  );
 }
 
 function entryOf(reader: Reader, url: URL | undefined): HostEntry {

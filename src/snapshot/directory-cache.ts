@@ -12,6 +12,7 @@ import { errnoOf } from '../errors/index.ts';
 import {
   chmodAt,
   closeFd,
+  type FileStat,
   mkdirAt,
   openDirectoryAt,
   openDirectoryInRoot,
@@ -48,6 +49,8 @@ export interface DirectoryCacheOptions {
   umask: number;
   /** A directory was made that the archive only implied; `path` is canonical. */
   implied: (path: string) => void;
+  /** A whiteout is about to give way to such a directory; `path` is canonical. */
+  replacing: (path: string, whiteout: FileStat) => void;
 }
 
 export class DirectoryCache implements Disposable {
@@ -127,6 +130,7 @@ export class DirectoryCache implements Disposable {
       if (errnoOf(error) !== 'EEXIST') throw error;
       if (typeAt(parent.fd, name) === constants.S_IFLNK) return readLinkAt(parent.fd, name);
       if (!isWhiteout(parent.fd, name)) throw notADirectory(joined(parent, name));
+      this.#options.replacing(joined(parent, name), statAt(parent.fd, name));
       unlinkAt(parent.fd, name);
       mkdirAt(parent.fd, name, IMPLIED_MODE);
       setXattrAt(parent.fd, name, OPAQUE);

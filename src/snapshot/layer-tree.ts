@@ -24,7 +24,7 @@ export class LayerTree implements Disposable {
   readonly #directories: DirectoryCache;
 
   constructor(dir: string) {
-    this.#directories = new DirectoryCache(dir, { umask: 0, implied() {} });
+    this.#directories = new DirectoryCache(dir, { umask: 0, implied() {}, replacing() {} });
   }
 
   /** Throws IMAGE_LAYER for a name no member can have. */

@@ -16,6 +16,7 @@ import {
   chownAt,
   closeFd,
   currentUmask,
+  type FileStat,
   linkAt,
   mkdirAt,
   mknodAt,
@@ -70,7 +71,11 @@ export class LayerWriter implements TarSink, Disposable {
       this.#ledger.imply(path);
       this.#count.directory();
     };
-    this.#directories = new DirectoryCache(dir, { umask: this.#umask, implied });
+    const replacing = (path: string, whiteout: FileStat): void => {
+      this.#ledger.unlink(path);
+      this.#count.removed(whiteout);
+    };
+    this.#directories = new DirectoryCache(dir, { umask: this.#umask, implied, replacing });
     this.#ledger.imply('');
     this.#count.directory();
     // What it has of its own parent (setgid, a default ACL) would be inherited by everything in it.

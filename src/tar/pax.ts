@@ -36,7 +36,7 @@ const XATTR_PREFIX = 'SCHILY.xattr.';
 const LIBARCHIVE_XATTR_PREFIX = 'LIBARCHIVE.xattr.';
 const SPARSE_PREFIX = 'GNU.sparse.';
 /** Extended attributes one member may carry; the file system's own bound is a few KiB. */
-const XATTRS_LIMIT = 256;
+export const XATTRS_LIMIT = 256;
 
 /** Parses the data of an 'x' or 'g' member. An empty value takes a key back (POSIX). Throws IMAGE_LAYER. */
 export function parsePax(data: Buffer): Extended {
@@ -86,10 +86,12 @@ function applyField(result: Extended, key: string, text: ByteString | undefined)
   else if (key === 'mtime') result.mtime = text === undefined ? undefined : parseTime(text);
 }
 
+export const tooManyXattrs = (): Error => layerError(`a member has more than ${XATTRS_LIMIT} extended attributes`);
+
 /** An empty attribute is one too: it takes nothing back. */
 function setXattr(result: Extended, name: string, value: Buffer): void {
   result.xattrs ??= new Map();
-  if (result.xattrs.size >= XATTRS_LIMIT) throw layerError(`a member has more than ${XATTRS_LIMIT} extended attributes`);
+  if (result.xattrs.size >= XATTRS_LIMIT) throw tooManyXattrs();
   if (name === '' || name.includes('\0')) throw layerError('an extended attribute has no name, or a NUL byte in it');
   result.xattrs.set(name, Buffer.from(value)); // a copy: the header's buffer is reused
 }

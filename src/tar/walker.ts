@@ -8,7 +8,7 @@
 import { type ByteString, byteString, layerError, printable } from './bytes.ts';
 import { BLOCK_BYTES } from './fields.ts';
 import { isZero, parseHeader, type TarHeader } from './header.ts';
-import { type Extended, parsePax, type Timestamp } from './pax.ts';
+import { type Extended, parsePax, type Timestamp, tooManyXattrs, XATTRS_LIMIT } from './pax.ts';
 import { checkedExtents, type Extent, GnuMap, type MapReader, type PaxSparse, TextMap } from './sparse.ts';
 
 /** One member, extended headers applied. */
@@ -260,6 +260,7 @@ function merged(first: Extended, second: Extended): Extended {
   const xattrs = new Map([...first.xattrs, ...second.xattrs]);
   const bytes = xattrs.entries().reduce((sum, [name, value]) => sum + name.length + value.length, 0);
   if (bytes > EXTENDED_LIMIT_BYTES) throw layerError(`the extended attributes of a member are longer than ${EXTENDED_LIMIT_BYTES} bytes`);
+  if (xattrs.size > XATTRS_LIMIT) throw tooManyXattrs();
   return { ...first, ...second, xattrs };
 }
 

@@ -9,11 +9,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
-import { type Member, TarWalker } from '../../../src/tar/index.ts';
+import { endOfArchive, type Member, memberHeader, padding, TarWalker } from '../../../src/tar/index.ts';
 import { type Meant, type WrittenArchive, withChecksums, writtenArchive } from '../../fixtures/fuzz/archive.ts';
 import { refusal } from '../../fixtures/fuzz/errors.ts';
 import { growsLinearly } from '../../fixtures/fuzz/growth.ts';
 import { fuzz, property, Random } from '../../fixtures/fuzz.ts';
+import { gnuSparse, paxMember, paxSparse, rawMember, rawTar } from '../../fixtures/raw-tar.ts';
 
 const NS = 1_000_000_000n;
 
@@ -34,13 +35,13 @@ interface Open {
 interface Walk {
   seen: Seen[];
   outcome: string;
+  /** Everything that was handed over, in order. */
+  bytes: Buffer;
 }
-
-/** Bytes that are to come as data. */
-const storedBytes = (member: Member): number => member.storedBytes;
 
 function walk(pieces: readonly Buffer[]): Walk {
   const seen: Seen[] = [];
+  const handed: Buffer[] = [];
   let open: Open | undefined;
   const close = (ended: boolean): void => {
     if (open !== undefined) seen.push({ member: open.member, data: Buffer.concat(open.chunks), ended });
@@ -54,55 +55,111 @@ function walk(pieces: readonly Buffer[]): Walk {
     data(chunk) {
       assert(open !== undefined, 'data of no member');
       assert(chunk.length > 0, 'empty data');
-      open.chunks.push(Buffer.from(chunk)); // it is valid now only
+      const copy = Buffer.from(chunk); // it is valid now only
+      open.chunks.push(copy);
+      handed.push(copy);
       open.bytes += chunk.length;
-      assert(open.bytes <= storedBytes(open.member), 'more data than said');
+      assert(open.bytes <= open.member.storedBytes, 'more data than said');
     },
     end() {
       assert(open !== undefined, 'the end of no member');
-      assert.equal(open.bytes, storedBytes(open.member), 'less data than said');
+      assert.equal(open.bytes, open.member.storedBytes, 'less data than said');
       close(true);
+    },
+    raw(chunk) {
+      handed.push(Buffer.from(chunk));
     },
   });
   try {
     for (const piece of pieces) walker.push(Buffer.from(piece));
     walker.finish();
     assert.equal(open, undefined, 'a member without an end');
-    return { seen, outcome: `whole ${Math.min(seen.length, 4)}` };
+    return { seen, bytes: Buffer.concat(handed), outcome: `whole ${Math.min(seen.length, 4)}` };
   } catch (error) {
     close(false);
-    return { seen, outcome: refusal(error, 'unknown', 'IMAGE_LAYER') };
+    return { seen, bytes: Buffer.concat(handed), outcome: refusal(error, 'unknown', 'IMAGE_LAYER') };
   }
 }
 
-function checkMember({ path, type, linkPath, mode, uid, gid, size, mtime, xattrs, deviceMajor, deviceMinor }: Member): void {
+function checkMember(member: Member): void {
+  const { path, type, linkPath, mode, uid, gid, size, mtime, xattrs, deviceMajor, deviceMinor } = member;
   for (const text of [path, linkPath]) assert(!/[^\0-\xff]/.test(text), `not bytes: ${JSON.stringify(text)}`);
   for (const [what, number] of Object.entries({ mode, uid, gid, size, deviceMajor, deviceMinor }))
     assert(Number.isSafeInteger(number), `${what} ${number}`);
   assert(mode >= 0 && mode <= 0o7777 && size >= 0);
-  assert(type === 'file' || size === 0, `${type} of ${size} bytes`);
+  // chown(2) and mknod(2) would take a larger one for another
+  for (const owner of [uid, gid]) assert(owner >= 0 && owner <= 0xfffffffe, `the owner ${owner}`);
   assert(
-    mtime.nanoseconds >= 0 && mtime.nanoseconds < 1e9 && Number.isSafeInteger(Number(mtime.seconds)),
+    deviceMajor >= 0 && deviceMajor <= 0xfff && deviceMinor >= 0 && deviceMinor <= 0xfffff,
+    `the device ${deviceMajor}:${deviceMinor}`,
+  );
+  assert(type === 'file' || size === 0, `${type} of ${size} bytes`);
+  checkExtents(member);
+  assert(
+    mtime.nanoseconds >= 0 && mtime.nanoseconds < 1e9 && Number.isSafeInteger(mtime.seconds),
     `time ${mtime.seconds} ${mtime.nanoseconds}`,
   );
   assert(xattrs.size <= 256);
+}
+
+/** The parts of a sparse file ascend, do not overlap, lie within it and are as long as its data. */
+function checkExtents({ extents, size, storedBytes }: Member): void {
+  if (extents === undefined) {
+    assert.equal(storedBytes, size);
+    return;
+  }
+  let [end, total] = [0, 0];
+  for (const { offset, length } of extents) {
+    assert(offset >= end && length >= 0, `a part of ${length} at ${offset} after ${end}`);
+    end = offset + length;
+    total += length;
+  }
+  assert(end <= size, `parts up to ${end} of ${size}`);
+  assert.equal(total, storedBytes);
 }
 
 /** Cut in three ways it is one archive. */
 function check(input: Buffer, random: Random): string {
   const whole = walk([input]);
   for (const { member } of whole.seen) checkMember(member);
+  assert(whole.bytes.equals(input.subarray(0, whole.bytes.length)), 'the bytes handed over are not those that came');
+  if (whole.outcome.startsWith('whole')) assert.equal(whole.bytes.length, input.length, 'not all bytes were handed over');
   const most = random.pick([1, 7, 64, 511, 512, 513, 2000]);
   assert.deepEqual(walk(random.pieces(input, most)), whole, `cut in pieces of up to ${most} bytes`);
   const ends = whole.outcome.startsWith('whole') ? '' : String(whole.seen.length > 0);
   return whole.outcome + ends + [...new Set(whole.seen.map(({ member }) => member.type))].sort().join();
 }
 
+const PARTS: [number, number][] = [
+  [512, 10],
+  [1024, 5],
+  [2000, 0],
+];
+const DATA = 'x'.repeat(15);
+const SPARSE = [
+  gnuSparse({ name: 's' }, 2000, PARTS, DATA),
+  gnuSparse(
+    { name: 's' },
+    90_000,
+    Array.from({ length: 30 }, (_, at) => [at * 3000, 1]),
+    DATA + DATA,
+  ),
+  paxSparse('s', 2000, PARTS, DATA),
+  Buffer.concat([
+    paxMember([
+      ['GNU.sparse.size', '2000'],
+      ['GNU.sparse.numblocks', '3'],
+      ['GNU.sparse.map', PARTS.flat().join()],
+    ]),
+    rawMember({ name: 's' }, DATA),
+  ]),
+].map((member) => rawTar(member, rawMember({ name: 'next' }, 'y')));
+
 t.test('any bytes, however they are cut', async (t) => {
   const random = new Random(3);
   await fuzz(t, {
     name: 'tar',
-    seeds: [Buffer.alloc(1024), ...random.list(6, 6, () => writtenArchive(random).bytes)],
+    seeds: [Buffer.alloc(1024), ...random.list(6, 6, () => writtenArchive(random).bytes), ...SPARSE],
     dictionary: [
       'ustar\u000000',
       'ustar  \0',
@@ -150,6 +207,30 @@ t.test('a right archive is read as what it means, in whatever form it says it', 
       assert.deepEqual(
         seen.map(({ member, data }) => ({ ...plain(member), data })),
         members,
+      );
+    },
+  });
+});
+
+t.test('a member that is written is read back the same', async (t) => {
+  await property(t, {
+    name: 'written',
+    inputs: 3000,
+    generate: writtenArchive,
+    check({ bytes }) {
+      const { seen } = walk([bytes]);
+      const again = Buffer.concat([
+        ...seen.flatMap(({ member, data }) => [memberHeader(member), data, padding(data.length)]),
+        endOfArchive(),
+      ]);
+      const links = ({ member }: Seen): Member =>
+        member.type === 'symlink' || member.type === 'hardlink' ? member : { ...member, linkPath: '' as Member['linkPath'] };
+      const { seen: read, outcome } = walk([again]);
+      assert.match(outcome, /^whole/);
+      assert.deepEqual(read.map(links), seen.map(links));
+      assert.deepEqual(
+        read.map(({ data }) => data),
+        seen.map(({ data }) => data),
       );
     },
   });

@@ -350,3 +350,19 @@ t.test('data can be passed over instead of pushed: the walk goes on behind it', 
   );
   for (const [name, offset] of seen.slice(0, 2)) t.equal(tar.toString('latin1', offset, offset + 1), name === 'a' ? 'x' : 'y');
 });
+
+t.test('attributes of several extended headers add up, within the bounds of one', async (t) => {
+  const header = (type: 'x' | 'g', from: number, count: number, value: string): Buffer =>
+    paxMember(
+      Array.from({ length: count }, (_, at) => [`SCHILY.xattr.user.${from + at}`, value]),
+      type,
+    );
+  const file = rawMember({ name: 'f' });
+  t.equal(first(rawTar(header('x', 0, 100, 'v'), header('x', 50, 100, 'v'), file)).xattrs.size, 150);
+  for (const type of ['x', 'g'] as const) {
+    t.throws(() => walk(rawTar(header(type, 0, 200, 'v'), header(type, 200, 57, 'v'), file)), refused, `too many of type ${type}`);
+    const long = 'v'.repeat(600_000);
+    t.throws(() => walk(rawTar(header(type, 0, 1, long), header(type, 1, 1, long), file)), refused, `too long ones of type ${type}`);
+    t.equal(first(rawTar(header(type, 0, 1, long), header(type, 0, 1, long), file)).xattrs.size, 1, 'the same one again');
+  }
+});
