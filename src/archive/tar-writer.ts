@@ -2,17 +2,13 @@
  * Writes a tar as a stream of equal pieces. The same members give the same
  * bytes: in order of their names, without times, owners or modes of any
  * machine. What is promised is kept: a member that turns out to have another
- * length than its header says ends the stream with an error. Source: POSIX
- * pax(1) "ustar Interchange Format"; sizes beyond it as GNU tar writes them.
+ * length than its header says ends the stream with an error.
  */
 import { RuntimeError } from '../errors/index.ts';
+import { endOfArchive, memberHeader, padding, plainFile } from '../tar/index.ts';
 
-const BLOCK_BYTES = 512;
 /** Pieces of the stream, in bytes. */
 const PIECE_BYTES = 256 * 1024;
-/** Largest size in eleven octal digits. */
-const OCTAL_LIMIT = 8 ** 11;
-const NAME_BYTES = 100;
 
 /** A member when its turn has come. */
 export interface OpenedMember extends AsyncDisposable {
@@ -50,33 +46,14 @@ async function* parts(members: readonly OutgoingMember[], signal: AbortSignal): 
       const message = `writing ${member.name} into the archive failed: it had ${written} bytes, not ${opened.size}; run \`berth check --images\``;
       throw new RuntimeError('internal', 'IMAGE_LAYER_UNAVAILABLE', message);
     }
-    yield Buffer.alloc((BLOCK_BYTES - (written % BLOCK_BYTES)) % BLOCK_BYTES);
+    yield padding(written);
   }
-  yield Buffer.alloc(2 * BLOCK_BYTES);
+  yield endOfArchive();
 }
 
 function header(name: string, size: number): Buffer {
-  const isDirectory = name.endsWith('/');
-  const block = Buffer.alloc(BLOCK_BYTES);
-  const octal = (value: number, offset: number, length: number): void => {
-    block.write(`${value.toString(8).padStart(length - 1, '0')}\0`, offset, length, 'latin1');
-  };
-  block.write(name, 0, NAME_BYTES, 'latin1');
-  octal(isDirectory ? 0o755 : 0o644, 100, 8);
-  octal(0, 108, 8);
-  octal(0, 116, 8);
-  if (size < OCTAL_LIMIT) octal(size, 124, 12);
-  else {
-    block[124] = 0x80;
-    block.writeBigUInt64BE(BigInt(size), 128);
-  }
-  octal(0, 136, 12);
-  block.fill(' ', 148, 156);
-  block.write(isDirectory ? '5' : '0', 156, 'latin1');
-  block.write('ustar\u000000', 257, 'latin1');
-  const sum = block.reduce((total, byte) => total + byte, 0);
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
-  return block;
+  const file = plainFile(name, size);
+  return memberHeader(name.endsWith('/') ? { ...file, type: 'directory', mode: 0o755 } : file);
 }
 
 /** The same bytes in pieces of PIECE_BYTES, the last one shorter. */

@@ -84,7 +84,7 @@ export async function createContainer(host: ContainerHost, input: CreateInput, r
   const { spec, sandbox } = input;
   const begun = performance.now();
   const paths = containerPaths(host, record.id);
-  const image = findImage(host, spec);
+  const image = findImage(host, spec, record.imageId); // by id: the tag may have moved since
   const lowers = host.images.hold(record.imageId, record.id);
   await mkdir(paths.bundle, { recursive: true, mode: 0o711 });
   await mkdir(paths.layer, { recursive: true, mode: 0o711 });
@@ -137,8 +137,8 @@ async function createProcesses(
   }
 }
 
-function findImage(host: ContainerHost, spec: ContainerSpec): Readonly<ImageRecord> {
-  const image = host.images.find(spec.image.image);
+function findImage(host: ContainerHost, spec: ContainerSpec, asked: string = spec.image.image): Readonly<ImageRecord> {
+  const image = host.images.find(asked);
   if (image !== undefined) return image;
   const name = spec.image.userSpecifiedImage || spec.image.image;
   throw new RuntimeError(

@@ -1,16 +1,12 @@
 /** OCI artifacts: files of any kind, pulled, shared, verified and shown as images are, and no containers. */
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { type BuiltImage, digestOf } from '../../../hack/lib/image-builder.ts';
 import { buildTar } from '../../../hack/lib/tar.ts';
-import type { ImageId } from '../../../src/ids/index.ts';
 import { refuseArtifact } from '../../../src/image/index.ts';
-import { mountRootfs } from '../../../src/snapshot/index.ts';
-import { unmount } from '../../../src/sys/index.ts';
-import { openImages, type TestImages } from '../../fixtures/image-service.ts';
+import { mountImage, openImages } from '../../fixtures/image-service.ts';
 import { startRegistry } from '../../fixtures/registry.ts';
 
 const never = new AbortController().signal;
@@ -37,19 +33,6 @@ function artifact(files: readonly File[]): BuiltImage {
   return { blobs, manifest: { bytes, descriptor }, id: descriptor.digest, diffIds: [], layers, architecture: '', os: '' };
 }
 
-/** Shows it as a volume would, until the end of `t`. */
-function shown(t: Test, images: TestImages, id: ImageId): string {
-  const dir = mkdtempSync(join(tmpdir(), 'berth-artifact-'));
-  const target = join(dir, 'rootfs');
-  mountRootfs({ lowers: images.service.hold(id, dir), dir: join(dir, 'own'), target });
-  t.teardown(() => {
-    unmount(target, { detach: true });
-    images.service.release(id, dir);
-    rmSync(dir, { recursive: true, force: true });
-  });
-  return target;
-}
-
 t.test('the files of an artifact are there under their titles, and it is no image to run', async (t) => {
   const registry = await startRegistry(t);
   const images = openImages(t);
@@ -68,7 +51,7 @@ t.test('the files of an artifact are there under their titles, and it is no imag
   const record = images.service.find(name);
   t.match(record, { repoTags: [name], artifactType: 'application/x-model' });
   t.ok((record?.sizeBytes ?? 0n) > 0n, 'kubelet refuses an image of no size');
-  const tree = shown(t, images, id);
+  const tree = mountImage(t, images, id);
   t.same(readFileSync(join(tree, 'models/tiny.bin')), WEIGHTS);
   t.match(lstatSync(join(tree, 'models/tiny.bin')), { mode: 0o100644, uid: 0, gid: 0 });
   t.equal(readFileSync(join(tree, 'docs/readme'), 'utf8'), 'read me');

@@ -1,12 +1,9 @@
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { buildImage, buildIndex, digestOf } from '../../../hack/lib/image-builder.ts';
-import type { ImageId } from '../../../src/ids/index.ts';
-import { mountRootfs, usage } from '../../../src/snapshot/index.ts';
-import { unmount } from '../../../src/sys/index.ts';
-import { openImages, type TestImages } from '../../fixtures/image-service.ts';
+import { usage } from '../../../src/snapshot/index.ts';
+import { mountImage, openImages } from '../../fixtures/image-service.ts';
 import { startRegistry } from '../../fixtures/registry.ts';
 
 const never = new AbortController().signal;
@@ -16,19 +13,6 @@ const BASE = {
     { path: 'etc/motd', content: 'hello\n' },
   ],
 };
-
-/** Mounts an image as a container would have it, until the end of `t`. */
-function mounted(t: Test, images: TestImages, id: ImageId): string {
-  const dir = mkdtempSync(join(tmpdir(), 'berth-rootfs-'));
-  const target = join(dir, 'rootfs');
-  mountRootfs({ lowers: images.service.hold(id, dir), dir: join(dir, 'own'), target });
-  t.teardown(() => {
-    unmount(target, { detach: true });
-    images.service.release(id, dir);
-    rmSync(dir, { recursive: true, force: true });
-  });
-  return target;
-}
 
 t.test('an image of gzip, zstd and plain layers is pulled, found by all its names, and mounts as one tree', async (t) => {
   const registry = await startRegistry(t);
@@ -108,7 +92,7 @@ t.test('an image of gzip, zstd and plain layers is pulled, found by all its name
   }
   t.equal(images.service.find(`${registry.host}/demo:2`), undefined);
 
-  const root = mounted(t, images, id);
+  const root = mountImage(t, images, id);
   t.same(readdirSync(root).sort(), ['bin', 'dir', 'long', 'tmp']);
   t.same(readdirSync(join(root, 'dir')), ['new'], 'an opaque directory hides what is below');
   t.equal(readFileSync(join(root, 'long/'.repeat(40), 'name'), 'utf8'), 'deep');
@@ -212,7 +196,7 @@ t.test('an image without layers can be mounted', async (t) => {
   const registry = await startRegistry(t);
   const images = openImages(t);
   const id = await images.service.pull(await registry.pushImage('empty', '1', buildImage({ layers: [] })), undefined, never);
-  t.same(readdirSync(mounted(t, images, id)), []);
+  t.same(readdirSync(mountImage(t, images, id)), []);
   t.ok((images.service.find(id)?.sizeBytes ?? 0n) > 0n);
 });
 
@@ -221,5 +205,5 @@ t.test('the same layer twice in an image is mounted once', async (t) => {
   const images = openImages(t);
   const built = buildImage({ layers: [BASE, { entries: [{ path: 'etc/motd', content: 'new' }] }, BASE] });
   const id = await images.service.pull(await registry.pushImage('twice', '1', built), undefined, never);
-  t.equal(readFileSync(join(mounted(t, images, id), 'etc/motd'), 'utf8'), 'hello\n', 'the topmost of the equal layers counts');
+  t.equal(readFileSync(join(mountImage(t, images, id), 'etc/motd'), 'utf8'), 'hello\n', 'the topmost of the equal layers counts');
 });

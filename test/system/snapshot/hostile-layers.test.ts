@@ -88,6 +88,11 @@ for (const [group, layers] of Object.entries({
   'special files': SPECIAL,
   archives: ARCHIVES,
 })) {
+  /** Ninety archives and their canaries take about a minute, and three on a busy machine. */
+  const TIMEOUT_MS = 300_000;
+  t.setTimeout(TIMEOUT_MS);
+  t.comment(`timeout=${TIMEOUT_MS}`); // the same, for tap's runner
+
   t.test(`hostile ${group}`, async (t) => {
     for (const [what, layer] of Object.entries(layers)) await attempt(t, what, layer);
   });

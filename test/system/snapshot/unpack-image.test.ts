@@ -1,14 +1,11 @@
 /** Layers from a registry to the root file system of a container: what only shows when all parts work together. */
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { buildImage, type TarEntry } from '../../../hack/lib/image-builder.ts';
-import type { ImageId } from '../../../src/ids/index.ts';
-import { type LayerRecord, mountRootfs } from '../../../src/snapshot/index.ts';
-import { unmount } from '../../../src/sys/index.ts';
+import type { LayerRecord } from '../../../src/snapshot/index.ts';
 import { until } from '../../fixtures/eventually.ts';
-import { openImages, type TestImages } from '../../fixtures/image-service.ts';
+import { mountImage, openImages } from '../../fixtures/image-service.ts';
 import { rawHeader, rawTar } from '../../fixtures/raw-tar.ts';
 import { startRegistry } from '../../fixtures/registry.ts';
 
@@ -17,18 +14,6 @@ const BASE: TarEntry[] = [
   { path: 'bin/', type: 'directory', mode: 0o711, mtime: 9 },
   { path: 'bin/tool', content: 'x'.repeat(5000), mode: 0o4755, uid: 3, mtime: 5 },
 ];
-
-function mounted(t: Test, images: TestImages, id: ImageId): string {
-  const dir = mkdtempSync(join(tmpdir(), 'berth-rootfs-'));
-  const target = join(dir, 'rootfs');
-  mountRootfs({ lowers: images.service.hold(id, dir), dir: join(dir, 'own'), target });
-  t.teardown(() => {
-    unmount(target, { detach: true });
-    images.service.release(id, dir);
-    rmSync(dir, { recursive: true, force: true });
-  });
-  return target;
-}
 
 t.test(
   'a hard link to a file of a lower layer is there after the pull, after a restart, and in another image with the layer',
@@ -42,7 +27,7 @@ t.test(
 
     const before = images.service.fsUsage();
     const id = await images.service.pull(first, undefined, never);
-    const target = mounted(t, images, id);
+    const target = mountImage(t, images, id);
     const [alias, tool] = ['bin/alias', 'bin/tool'].map((path) => lstatSync(join(target, path)));
     t.match(alias, { ino: tool!.ino, nlink: 2, uid: 3, size: 5000, mtimeMs: 5000 });
     t.equal(alias!.mode & 0o7777, 0o4755);
@@ -54,7 +39,7 @@ t.test(
     t.match(fixup, { inodes: 3n, sizeBytes: 5000n, diskBytes: 4n * 4096n });
 
     const restarted = await images.restart();
-    const again = mounted(t, images, restarted.find(first)!.id);
+    const again = mountImage(t, images, restarted.find(first)!.id);
     t.equal(readFileSync(join(again, 'bin/alias'), 'utf8').length, 5000);
     const records = images.store.table<LayerRecord>('layers').all();
     t.same(
@@ -62,7 +47,7 @@ t.test(
       [{ path: 'bin/alias', target: 'bin/tool' }],
     );
 
-    const sharing = mounted(t, images, await restarted.pull(second, undefined, never));
+    const sharing = mountImage(t, images, await restarted.pull(second, undefined, never));
     t.equal(readFileSync(join(sharing, 'bin/alias'), 'utf8'), 'another', 'the layer is shared, its link is not');
   },
 );
